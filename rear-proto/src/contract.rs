@@ -1,0 +1,282 @@
+//! What is promised: orders, holds, purchases, contracts and renewals, and whose signatures make them good.
+//!
+//! ```text
+//! direct   buyer signs Order ───────────────────────────► seller signs Contract{order, …}
+//! hold     buyer signs Order ─► seller signs Reserved{order, …}
+//!          buyer signs Purchase{digest of Reserved} ────► seller signs Contract{order, reserved, purchase, …}
+//! renewal  buyer signs RenewalAsk{digest of Contract} ──► seller signs Renewal{ask, …}
+//! ```
+
+use kernel::{ContractId, Digest, FlavourId, Key, NodeId, Resources, Span, Time};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    flavour::Epoch,
+    membership::Credentials,
+    message::Extensions,
+    price::Rate,
+    signed::{BadSignature, Signable, Signed},
+};
+
+/// How to agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Mode {
+    /// Hold first, purchase within the time that the seller gives.
+    Hold,
+    /// Agree at once.
+    Direct,
+}
+
+/// What a buyer wants of a seller; in mode [`Mode::Direct`] its signature binds the buyer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// Names this order between the two parties.
+    pub key: Key,
+    /// Who signs it.
+    pub buyer: NodeId,
+    /// Whom it is for.
+    pub seller: NodeId,
+    /// When it was placed, by the consumer's clock; relays copy it.
+    pub placed: Time,
+    /// Which flavour.
+    pub flavour: FlavourId,
+    /// In which state the buyer saw it.
+    pub epoch: Epoch,
+    /// Which part of it.
+    pub partition: Resources,
+    /// How to agree.
+    pub mode: Mode,
+    /// For how long.
+    pub term: Span,
+    /// Within which time the peering will open; if not, the contract lapses and nothing is owed.
+    pub activate_within: Span,
+    /// The most that it may cost.
+    pub ceiling: Rate,
+    /// The buyer's end of the channel: an X25519 public key.
+    pub tunnel_key: [u8; 32],
+    /// Room for what comes later.
+    pub extensions: Extensions,
+}
+
+impl Signable for Order {
+    const TAG: &'static str = "tombolo order 1";
+}
+
+/// That a partition is held for a buyer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reserved {
+    /// The order, as the buyer signed it.
+    pub order: Signed<Order>,
+    /// What it will cost.
+    pub price: Rate,
+    /// The term that can be had, at most what was asked for.
+    pub term: Span,
+    /// Within which time it must be purchased, from the signing.
+    pub purchase_within: Span,
+    /// When it was signed, by the seller's clock.
+    pub at: Time,
+    /// Room for what comes later.
+    pub extensions: Extensions,
+}
+
+impl Signable for Reserved {
+    const TAG: &'static str = "tombolo reserved 1";
+}
+
+/// That a buyer takes what is held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Purchase {
+    /// Names this order between the two parties: the order's key.
+    pub key: Key,
+    /// Digest of the [`Reserved`] that is taken.
+    pub reserved: Digest,
+    /// Room for what comes later.
+    pub extensions: Extensions,
+}
+
+impl Signable for Purchase {
+    const TAG: &'static str = "tombolo purchase 1";
+}
+
+/// A contract: what both parties signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contract {
+    /// The order, as the buyer signed it.
+    pub order: Signed<Order>,
+    /// In mode [`Mode::Hold`]: the hold and the purchase of it.
+    pub held: Option<Held>,
+    /// What it costs.
+    pub price: Rate,
+    /// From when, by the seller's clock, for the record.
+    pub start: Time,
+    /// For how long.
+    pub term: Span,
+    /// Within which time the peering must open.
+    pub activate_within: Span,
+    /// Digest of the contract that backs this one, at a relay.
+    pub backed_by: Option<Digest>,
+    /// The seller's end of the channel: an X25519 public key.
+    pub tunnel_key: [u8; 32],
+    /// Who vouches for the seller's tunnel key.
+    pub endorsement: Endorsement,
+    /// Room for what comes later.
+    pub extensions: Extensions,
+}
+
+impl Signable for Contract {
+    const TAG: &'static str = "tombolo contract 1";
+}
+
+/// The two halves of a hold that was taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Signed by the seller.
+    pub reserved: Signed<Reserved>,
+    /// Signed by the buyer.
+    pub purchase: Signed<Purchase>,
+}
+
+/// Who vouches for a tunnel key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Endorsement {
+    /// The party itself, a member of the domain: it signed the key in the order or the contract.
+    Member(Credentials),
+}
+
+/// A buyer's wish to renew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RenewalAsk {
+    /// Digest of the contract.
+    pub contract: Digest,
+    /// The how manieth renewal, from 1.
+    pub n: u32,
+    /// For how much longer.
+    pub term: Span,
+    /// The most that it may cost.
+    pub ceiling: Rate,
+    /// Room for what comes later.
+    pub extensions: Extensions,
+}
+
+impl Signable for RenewalAsk {
+    const TAG: &'static str = "tombolo renewal ask 1";
+}
+
+/// A renewal, signed by both.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renewal {
+    /// The wish, as the buyer signed it.
+    pub ask: Signed<RenewalAsk>,
+    /// What it costs from then on.
+    pub price: Rate,
+    /// How much longer than what was agreed before.
+    pub term: Span,
+    /// When it was signed, by the seller's clock.
+    pub at: Time,
+    /// Room for what comes later.
+    pub extensions: Extensions,
+}
+
+impl Signable for Renewal {
+    const TAG: &'static str = "tombolo renewal 1";
+}
+
+/// How long after the order was placed a contract over it may start.
+const LATEST_START: Span = Span::secs(60);
+
+/// Why a contract is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidContract {
+    /// A signature is wrong.
+    #[error(transparent)]
+    Signature(#[from] BadSignature),
+    /// The order is between others.
+    #[error("the order is between other parties")]
+    Parties,
+    /// It costs more than the ceiling, or in another currency.
+    #[error("the price {price} is not within the order's ceiling of {ceiling}")]
+    Price {
+        /// What it says it costs.
+        price: Rate,
+        /// What it may cost.
+        ceiling: Rate,
+    },
+    /// It promises other than was ordered.
+    #[error("the {0} is not what was ordered")]
+    Terms(&'static str),
+    /// The hold and its purchase do not belong to the order.
+    #[error("the hold does not belong to the order")]
+    Hold,
+    /// It starts too long after the order, or before it by more than clocks may differ.
+    #[error("it starts over 60 s away from when the order was placed")]
+    Start,
+}
+
+/// Returns the id of a signed contract.
+pub fn id(contract: &Signed<Contract>) -> ContractId {
+    contract.digest().into()
+}
+
+impl Contract {
+    /// Verifies a contract between two parties: every signature in it, and that it is what was ordered.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn verify<'a>(
+        signed: &'a Signed<Self>,
+        buyer: &NodeId,
+        seller: &NodeId,
+    ) -> Result<(&'a Self, &'a Order), InvalidContract> {
+        let contract = signed.open(seller)?;
+        let order = contract.order.open(buyer)?;
+        if order.buyer != *buyer || order.seller != *seller {
+            return Err(InvalidContract::Parties);
+        }
+        if contract.price.within(&order.ceiling) != Some(true) {
+            return Err(InvalidContract::Price { price: contract.price, ceiling: order.ceiling });
+        }
+        if contract.term > order.term || contract.term == Span::ZERO {
+            return Err(InvalidContract::Terms("term"));
+        }
+        if contract.activate_within > order.activate_within {
+            return Err(InvalidContract::Terms("time to activate"));
+        }
+        let apart = contract.start.since(order.placed).max(order.placed.since(contract.start));
+        match (order.mode, &contract.held) {
+            (Mode::Direct, None) if apart <= LATEST_START => {}
+            (Mode::Direct, None) => return Err(InvalidContract::Start),
+            (Mode::Hold, Some(held)) => held.verify(contract, order, buyer, seller)?,
+            (Mode::Direct, Some(_)) | (Mode::Hold, None) => return Err(InvalidContract::Hold),
+        }
+        Ok((contract, order))
+    }
+}
+
+impl Held {
+    fn verify(
+        &self,
+        contract: &Contract,
+        order: &Order,
+        buyer: &NodeId,
+        seller: &NodeId,
+    ) -> Result<(), InvalidContract> {
+        let reserved = self.reserved.open(seller)?;
+        let purchase = self.purchase.open(buyer)?;
+        let belongs = reserved.order == contract.order
+            && purchase.reserved == self.reserved.digest()
+            && purchase.key == order.key;
+        if !belongs {
+            return Err(InvalidContract::Hold);
+        }
+        let apart = reserved.at.since(order.placed).max(order.placed.since(reserved.at));
+        // A hold begins in time; its purchase may come as late as the hold allows, and a clock's difference more.
+        let latest = reserved.at + reserved.purchase_within + LATEST_START;
+        if apart > LATEST_START || contract.start > latest {
+            return Err(InvalidContract::Start);
+        }
+        if contract.price != reserved.price || contract.term > reserved.term {
+            return Err(InvalidContract::Terms("price or term of the hold"));
+        }
+        Ok(())
+    }
+}

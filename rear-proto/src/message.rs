@@ -1,0 +1,289 @@
+//! What nodes ask each other, and what they answer.
+
+use std::collections::BTreeMap;
+
+use kernel::{ContractId, Key, NodeId, QueryId, Span, Time};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    contract::{Contract, Endorsement, Order, Purchase, Renewal, RenewalAsk, Reserved},
+    flavour::{Flavour, Party},
+    membership::{Credentials, Descriptor, Role},
+    refusal::Refusal,
+    selector::Selector,
+    signed::Signed,
+    story::Step,
+};
+
+/// Room at the end of every message for what comes later; what is not known is passed over.
+pub type Extensions = BTreeMap<u16, Vec<u8>>;
+
+/// A question to another node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ask {
+    /// What is asked.
+    pub request: Request,
+    /// Whether the asker gathers the steps of a story.
+    pub tell: bool,
+    /// Room for what comes later.
+    pub extensions: Extensions,
+}
+
+/// The questions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// Who I am; first on each connection.
+    Hello(Hello),
+    /// Let me in.
+    Join(Join),
+    /// LIST_FLAVOURS.
+    List(List),
+    /// RESERVE_FLAVOUR.
+    Reserve(Reserve),
+    /// PURCHASE_FLAVOUR.
+    Purchase(Buy),
+    /// RENEW.
+    Renew(Renew),
+    /// RELEASE.
+    Release(Release),
+    /// KEEPALIVE.
+    Keepalive(Keepalive),
+}
+
+/// An answer, with the steps that were made for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    /// The answer.
+    pub answer: Answer,
+    /// At most [`MAX_STEPS`](crate::story::MAX_STEPS), where they were asked for.
+    pub steps: Vec<Step>,
+    /// Room for what comes later.
+    pub extensions: Extensions,
+}
+
+/// The answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// To `Hello`: who I am.
+    Hello(Hello),
+    /// To `Join`: you are in.
+    Joined(Joined),
+    /// To `List`.
+    Flavours(Flavours),
+    /// To `Reserve` in mode hold.
+    Reserved(Signed<Reserved>),
+    /// To `Reserve` in mode direct, and to `Purchase`.
+    Contract(Signed<Contract>),
+    /// To `Renew`.
+    Renewed(Signed<Renewal>),
+    /// To `Release`: nothing of it is left here.
+    Released,
+    /// To `Keepalive`: those that are not live here.
+    Dead(Vec<ContractId>),
+    /// To anything.
+    Refused(Refusal),
+}
+
+/// Who a node is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// Its proof of membership, where it has one.
+    pub credentials: Option<Credentials>,
+    /// The newest description of its domain that it knows.
+    pub descriptor: Option<Signed<Descriptor>>,
+    /// Its addresses, for members of its domain.
+    pub addresses: Vec<String>,
+    /// Its clock.
+    pub now: Time,
+    /// Room for what comes later.
+    pub extensions: Extensions,
+}
+
+/// A wish to become a member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Join {
+    /// The token's secret.
+    pub secret: [u8; 16],
+    /// The newcomer's key, which is the one that the connection proves.
+    pub node: NodeId,
+    /// As what.
+    pub role: Role,
+    /// Room for what comes later.
+    pub extensions: Extensions,
+}
+
+/// Membership granted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Joined {
+    /// The newcomer's credentials.
+    pub credentials: Credentials,
+    /// The domain's description.
+    pub descriptor: Option<Signed<Descriptor>>,
+    /// Members to begin with.
+    pub peers: Vec<Party>,
+    /// Room for what comes later.
+    pub extensions: Extensions,
+}
+
+/// Which flavours are there?
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct List {
+    /// The question's id, kept on its whole way.
+    pub query: QueryId,
+    /// What is wanted.
+    pub selector: Selector,
+    /// The most flavours to answer with.
+    pub limit: u32,
+    /// How far to go.
+    pub scope: Scope,
+    /// Flavours that are of no use: those that have refused already.
+    pub exclude: Vec<kernel::FlavourId>,
+    /// How many more nodes it may pass.
+    pub hops_left: u8,
+    /// Where it has been, each a digest of the query and the node.
+    pub trail: Vec<[u8; 16]>,
+    /// In which time an answer is of use.
+    pub deadline: Span,
+    /// Room for what comes later.
+    pub extensions: Extensions,
+}
+
+/// How far a question goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Scope {
+    /// The asked node's own offers.
+    Own,
+    /// Its domain's.
+    Domain,
+    /// Its partners' too.
+    Partners,
+}
+
+/// The flavours that there are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flavours {
+    /// The flavours.
+    pub flavours: Vec<Flavour>,
+    /// Whether there may be more.
+    pub partial: bool,
+    /// How many that were asked on the way said nothing.
+    pub silent: u32,
+    /// Room for what comes later.
+    pub extensions: Extensions,
+}
+
+/// Reserve this for me.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reserve {
+    /// The asker's clock.
+    pub now: Time,
+    /// In which time an answer is of use.
+    pub deadline: Span,
+    /// Who vouches for the buyer's tunnel key.
+    pub endorsement: Endorsement,
+    /// The order, signed by the buyer.
+    pub order: Signed<Order>,
+    /// Room for what comes later.
+    pub extensions: Extensions,
+}
+
+/// I take what you hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Buy {
+    /// The asker's clock.
+    pub now: Time,
+    /// In which time an answer is of use.
+    pub deadline: Span,
+    /// The purchase, signed by the buyer.
+    pub purchase: Signed<Purchase>,
+    /// Room for what comes later.
+    pub extensions: Extensions,
+}
+
+/// Let it go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renew {
+    /// The asker's clock.
+    pub now: Time,
+    /// In which time an answer is of use.
+    pub deadline: Span,
+    /// The wish, signed by the buyer.
+    pub ask: Signed<RenewalAsk>,
+    /// Room for what comes later.
+    pub extensions: Extensions,
+}
+
+/// It is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// The key of the RESERVE.
+    pub key: Key,
+    /// Who placed the order: the sender or the receiver.
+    pub buyer: NodeId,
+    /// Why.
+    pub reason: EndReason,
+    /// Room for what comes later.
+    pub extensions: Extensions,
+}
+
+/// Why a contract or a hold ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum EndReason {
+    /// One of the parties wished it.
+    Released,
+    /// Its time ran out.
+    Expired,
+    /// The other side was not heard of for a lease.
+    Lost,
+    /// No peering opened it in time.
+    NotActivated,
+    /// The other side no longer knew it.
+    Forgotten,
+    /// The other party is no longer a member.
+    Removed,
+}
+
+impl EndReason {
+    /// Returns the reason's name, as JSON has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Released => "Released",
+            Self::Expired => "Expired",
+            Self::Lost => "Lost",
+            Self::NotActivated => "NotActivated",
+            Self::Forgotten => "Forgotten",
+            Self::Removed => "Removed",
+        }
+    }
+}
+
+/// These live, as far as I know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keepalive {
+    /// The contracts.
+    pub contracts: Vec<ContractId>,
+    /// Room for what comes later.
+    pub extensions: Extensions,
+}
+
+impl Request {
+    /// Returns the request's name, as the protocol and the logs have it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Hello(_) => "HELLO",
+            Self::Join(_) => "JOIN",
+            Self::List(_) => "LIST_FLAVOURS",
+            Self::Reserve(_) => "RESERVE_FLAVOUR",
+            Self::Purchase(_) => "PURCHASE_FLAVOUR",
+            Self::Renew(_) => "RENEW",
+            Self::Release(_) => "RELEASE",
+            Self::Keepalive(_) => "KEEPALIVE",
+        }
+    }
+}
+
+impl From<Refusal> for Answer {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}

@@ -1,0 +1,217 @@
+//! Signed values: raw bytes that are verified before they are decoded, and never encoded again.
+
+use std::{fmt, marker::PhantomData, sync::OnceLock};
+
+use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
+use kernel::{Digest, NodeId};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
+
+use crate::wire::codec;
+
+/// What can be signed: the tag keeps a signature over one kind from standing under another.
+pub trait Signable: Serialize + DeserializeOwned {
+    /// The domain tag, unlike that of every other kind.
+    const TAG: &'static str;
+}
+
+/// A node's (or a domain's) secret key, for making signatures; never printed, never serialised.
+#[derive(Clone)]
+pub struct Signer(SigningKey);
+
+impl Signer {
+    /// Makes a signer from the 32 secret bytes of an ed25519 key.
+    pub fn from_secret(secret: &[u8; 32]) -> Self {
+        Self(SigningKey::from_bytes(secret))
+    }
+
+    /// Returns the public key, which is the node's id.
+    pub fn id(&self) -> NodeId {
+        NodeId(self.0.verifying_key().to_bytes())
+    }
+
+    /// Derives 32 secret bytes for a purpose: the same key and parts give the same bytes, and nobody without
+    /// the key can tell them.
+    pub fn derive(&self, purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
+        use hmac::{Hmac, KeyInit, Mac};
+        // HMAC takes keys of any length, so this can't fail; an empty result would be a key of no use at all.
+        let Ok(mut mac) = Hmac::<sha2::Sha256>::new_from_slice(self.0.as_bytes()) else { unreachable!() };
+        for part in std::iter::once(purpose.as_bytes()).chain(parts.iter().copied()) {
+            mac.update(&(part.len() as u64).to_le_bytes());
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
+    }
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Signer({})", self.id())
+    }
+}
+
+/// A signature that is not what it claims to be, or bytes below it that are no value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the signature on the {what} is not {by}'s, or what it signs is malformed")]
+pub struct BadSignature {
+    /// The kind of the value.
+    pub what: &'static str,
+    /// Whose signature it should be.
+    pub by: NodeId,
+}
+
+/// A value of kind `T` with a signature over its bytes.
+///
+/// It opens only under the key that the reader expects; the result of that check is kept, so the many readers
+/// of one message pay for it once, at the door.
+pub struct Signed<T> {
+    bytes: Vec<u8>,
+    signature: [u8; 64],
+    opened: OnceLock<(NodeId, T)>,
+    kind: PhantomData<T>,
+}
+
+impl<T: Signable> Signed<T> {
+    /// Encodes and signs a value.
+    pub fn new(value: T, signer: &Signer) -> Self {
+        let bytes = codec::encode(&value);
+        let signature = signer.0.sign(&message(T::TAG, &bytes)).to_bytes();
+        Self { bytes, signature, opened: OnceLock::from((signer.id(), value)), kind: PhantomData }
+    }
+
+    /// Verifies the signature of `by`, then decodes.
+    ///
+    /// # Errors
+    /// When the signature is another's or none, or when the bytes are no `T`.
+    pub fn open(&self, by: &NodeId) -> Result<&T, BadSignature> {
+        let bad = BadSignature { what: T::TAG, by: *by };
+        if let Some((signer, value)) = self.opened.get() {
+            return if signer == by { Ok(value) } else { Err(bad) };
+        }
+        let key = VerifyingKey::from_bytes(&by.0).map_err(|_| bad)?;
+        let signature = Signature::from_bytes(&self.signature);
+        key.verify_strict(&message(T::TAG, &self.bytes), &signature).map_err(|_| bad)?;
+        let value = codec::decode(&self.bytes).map_err(|_| bad)?;
+        let (_, value) = self.opened.get_or_init(|| (*by, value));
+        Ok(value)
+    }
+
+    /// Decodes without verifying, for finding out whose signature to ask for. Nothing may be believed of it.
+    pub fn claimed(&self) -> Option<T> {
+        codec::decode(&self.bytes).ok()
+    }
+}
+
+impl<T> Signed<T> {
+    /// Returns the digest of the signed bytes: the name of what they say.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.bytes)
+    }
+
+    /// Returns the signed bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// What is really signed: the tag's length, the tag, the bytes.
+fn message(tag: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut message = Vec::with_capacity(1 + tag.len() + bytes.len());
+    // Tags are short constants of this crate.
+    message.push(tag.len() as u8);
+    message.extend_from_slice(tag.as_bytes());
+    message.extend_from_slice(bytes);
+    message
+}
+
+impl<T: Clone> Clone for Signed<T> {
+    fn clone(&self) -> Self {
+        Self { bytes: self.bytes.clone(), signature: self.signature, opened: self.opened.clone(), kind: PhantomData }
+    }
+}
+
+impl<T> PartialEq for Signed<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes && self.signature == other.signature
+    }
+}
+
+impl<T> Eq for Signed<T> {}
+
+impl<T: fmt::Debug> fmt::Debug for Signed<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.opened.get() {
+            Some((by, value)) => f.debug_tuple("Signed").field(by).field(value).finish(),
+            None => write!(f, "Signed(unopened {})", self.digest()),
+        }
+    }
+}
+
+impl<T> Serialize for Signed<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (&self.bytes, &self.signature[..]).serialize(serializer)
+    }
+}
+
+impl<'de, T> Deserialize<'de> for Signed<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (bytes, signature) = <(Vec<u8>, Vec<u8>)>::deserialize(deserializer)?;
+        let signature = signature.try_into().map_err(|_| serde::de::Error::custom("a signature has 64 bytes"))?;
+        Ok(Self { bytes, signature, opened: OnceLock::new(), kind: PhantomData })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    struct Promise(u64);
+    impl Signable for Promise {
+        const TAG: &'static str = "promise";
+    }
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    struct Threat(u64);
+    impl Signable for Threat {
+        const TAG: &'static str = "threat";
+    }
+
+    fn travelled<T: Signable, U>(signed: &Signed<T>) -> Signed<U> {
+        codec::decode(&codec::encode(signed)).unwrap()
+    }
+
+    #[test]
+    fn a_signed_value_opens_under_its_signers_key_alone() {
+        let (alice, bob) = (Signer::from_secret(&[1; 32]), Signer::from_secret(&[2; 32]));
+        let signed = Signed::new(Promise(7), &alice);
+        for signed in [signed.clone(), travelled(&signed)] {
+            assert_eq!(signed.open(&alice.id()).unwrap(), &Promise(7));
+            assert!(signed.open(&bob.id()).is_err());
+        }
+    }
+
+    #[test]
+    fn a_signature_does_not_stand_under_another_kind() {
+        let alice = Signer::from_secret(&[1; 32]);
+        let threat: Signed<Threat> = travelled(&Signed::new(Promise(7), &alice));
+        assert!(threat.open(&alice.id()).is_err());
+    }
+
+    #[test]
+    fn a_changed_byte_is_noticed() {
+        let alice = Signer::from_secret(&[1; 32]);
+        let mut signed: Signed<Promise> = travelled(&Signed::new(Promise(7), &alice));
+        signed.bytes[0] ^= 1;
+        assert!(signed.open(&alice.id()).is_err());
+    }
+
+    #[test]
+    fn derived_secrets_depend_on_key_purpose_and_parts() {
+        let (alice, bob) = (Signer::from_secret(&[1; 32]), Signer::from_secret(&[2; 32]));
+        let secret = alice.derive("tunnel", &[b"a"]);
+        assert_eq!(secret, alice.derive("tunnel", &[b"a"]));
+        assert_ne!(secret, bob.derive("tunnel", &[b"a"]));
+        assert_ne!(secret, alice.derive("tunnel", &[b"b"]));
+        assert_ne!(secret, alice.derive("other", &[b"a"]));
+    }
+}

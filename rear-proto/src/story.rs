@@ -1,0 +1,219 @@
+//! The steps of a story as they are recorded: what was done, by which manager, where and when.
+//!
+//! A manager records the *deed*; which step of which story that was is told at the consumer, where the story
+//! is known (`docs/workflows.md` has the tables).
+
+use std::fmt;
+
+use kernel::{NodeId, Span};
+use serde::{Deserialize, Serialize};
+
+/// The most steps that one reply carries.
+pub const MAX_STEPS: usize = 64;
+
+/// Which story a deed belongs to, within one node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Trace {
+    /// None that anybody follows.
+    #[default]
+    None,
+    /// A request of this node's own orchestrator, by its number.
+    Own(u64),
+    /// A question from outside that is being served, by its ticket's number.
+    Served(u64),
+}
+
+/// The managers, as the stories name them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum StepManager {
+    /// Service Handler.
+    SH,
+    /// Node Orchestrator.
+    NO,
+    /// REAR Manager.
+    REAR,
+    /// Discovery Manager.
+    DM,
+    /// Contract Manager.
+    CM,
+    /// Network Manager.
+    NM,
+    /// Virtual Fabric Manager.
+    VFM,
+}
+
+/// What a manager did that a story tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Deed {
+    /// An intent arrived.
+    IntentArrived,
+    /// It was decomposed into requests.
+    IntentTranslated,
+    /// Available Resources and Ratings and Metrics were looked up.
+    ResourcesLookedUp,
+    /// Nothing suitable: the request went to REAR.
+    PassedToRear,
+    /// Peering Candidates were looked up.
+    CandidatesLookedUp,
+    /// No candidate: a selector was handed to Discovery.
+    SelectorBuilt,
+    /// LIST_FLAVOURS was sent.
+    ListSent,
+    /// The asked node looked up its Available Resources.
+    OffersLookedUp,
+    /// The asked node answered with its list.
+    ListAnswered,
+    /// Peering Candidates were populated.
+    CandidatesPopulated,
+    /// Discovery was over.
+    DiscoveryOver,
+    /// A candidate was found.
+    CandidateFound,
+    /// The reservation was started.
+    ReservationStarted,
+    /// RESERVE_FLAVOUR was sent.
+    ReserveSent,
+    /// The seller drew up the contract and asked REAR to reserve.
+    ContractDrawn,
+    /// The flavour was reduced, an allocation of type Node made.
+    FlavourReduced,
+    /// REAR told the seller's Contract Manager that it is reserved.
+    ReservedAtSeller,
+    /// The seller answered with the signed contract.
+    ContractAnswered,
+    /// The seller's virtual router was deployed.
+    SellerRouterDeployed,
+    /// The buyer verified and stored the contract, and told REAR.
+    ContractStored,
+    /// The buyer's virtual router was deployed.
+    BuyerRouterDeployed,
+    /// An allocation of type VirtualNode was made.
+    VirtualNodeAllocated,
+    /// The peering was started.
+    PeeringStarted,
+    /// ResourceRequest was sent.
+    ResourceRequestSent,
+    /// The provider found the signed contract and completed the peering.
+    ContractFound,
+    /// The provider's REAR was told.
+    ProviderTold,
+    /// The provider's allocation became active.
+    ProviderActivated,
+    /// ResourceOffer was sent.
+    ResourceOfferSent,
+    /// The consumer's REAR was told.
+    ConsumerTold,
+    /// The consumer's allocation became active.
+    ConsumerActivated,
+    /// Discovery, Reservation and Peering were over.
+    PhasesOver,
+    /// Intent Management went on by itself.
+    ManagementResumed,
+    /// The workload was deployed on what was found in Available Resources.
+    WorkloadDeployed,
+}
+
+/// One recorded step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// What was done.
+    pub deed: Deed,
+    /// Where: a node's id, or behind a border its role letter alone.
+    pub node: Place,
+    /// By which manager.
+    pub manager: StepManager,
+    /// When: in a reply, since the request arrived; at the consumer, since the intent arrived.
+    pub at: Span,
+}
+
+/// Where a step was done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Place {
+    /// At this node.
+    Node(NodeId),
+    /// Behind a border, at the party with this letter.
+    Behind(String),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Node(node) => node.fmt(f),
+            Self::Behind(letter) => f.write_str(letter),
+        }
+    }
+}
+
+impl Deed {
+    /// Returns the manager that does this.
+    pub const fn manager(self) -> StepManager {
+        match self {
+            Self::IntentArrived => StepManager::SH,
+            Self::IntentTranslated
+            | Self::ResourcesLookedUp
+            | Self::PassedToRear
+            | Self::ManagementResumed
+            | Self::WorkloadDeployed => StepManager::NO,
+            Self::CandidatesLookedUp
+            | Self::SelectorBuilt
+            | Self::CandidateFound
+            | Self::ReservationStarted
+            | Self::FlavourReduced
+            | Self::ReservedAtSeller
+            | Self::VirtualNodeAllocated
+            | Self::PeeringStarted
+            | Self::ProviderActivated
+            | Self::ConsumerActivated
+            | Self::PhasesOver => StepManager::REAR,
+            Self::ListSent
+            | Self::OffersLookedUp
+            | Self::ListAnswered
+            | Self::CandidatesPopulated
+            | Self::DiscoveryOver => StepManager::DM,
+            Self::ReserveSent | Self::ContractDrawn | Self::ContractAnswered | Self::ContractStored => StepManager::CM,
+            Self::SellerRouterDeployed | Self::BuyerRouterDeployed => StepManager::NM,
+            Self::ResourceRequestSent
+            | Self::ContractFound
+            | Self::ProviderTold
+            | Self::ResourceOfferSent
+            | Self::ConsumerTold => StepManager::VFM,
+        }
+    }
+
+    /// Returns the step's number in the story of two nodes in one domain (story 1).
+    pub const fn in_story_one(self) -> u8 {
+        match self {
+            Self::IntentArrived => 1,
+            Self::IntentTranslated => 2,
+            Self::ResourcesLookedUp => 3,
+            Self::PassedToRear => 4,
+            Self::CandidatesLookedUp => 5,
+            Self::SelectorBuilt => 6,
+            Self::ListSent => 7,
+            Self::OffersLookedUp => 8,
+            Self::ListAnswered => 9,
+            Self::CandidatesPopulated => 10,
+            Self::DiscoveryOver => 11,
+            Self::CandidateFound => 12,
+            Self::ReservationStarted => 13,
+            Self::ReserveSent => 14,
+            Self::ContractDrawn => 15,
+            Self::FlavourReduced => 16,
+            Self::ReservedAtSeller => 17,
+            Self::ContractAnswered | Self::SellerRouterDeployed => 18,
+            Self::ContractStored | Self::BuyerRouterDeployed => 19,
+            Self::VirtualNodeAllocated => 20,
+            Self::PeeringStarted => 21,
+            Self::ResourceRequestSent => 22,
+            Self::ContractFound => 23,
+            Self::ProviderTold => 24,
+            Self::ProviderActivated => 25,
+            Self::ResourceOfferSent => 26,
+            Self::ConsumerTold => 27,
+            Self::ConsumerActivated => 28,
+            Self::PhasesOver => 29,
+            Self::ManagementResumed => 30,
+            Self::WorkloadDeployed => 31,
+        }
+    }
+}

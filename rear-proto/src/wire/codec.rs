@@ -1,0 +1,42 @@
+//! The body's encoding: bincode 2 with its standard configuration. The only file that names bincode.
+//!
+//! The encoding can't skip what it does not know: so types only grow at the end of their `extensions`, and
+//! enum variants are only appended.
+
+use bincode::config::{Configuration, Limit, LittleEndian, Varint};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// The most bytes that one value may claim while it is decoded: that of the largest frame, with room for what
+/// is larger in memory than on the wire.
+const DECODE_LIMIT: usize = 16 << 20;
+
+const fn configuration() -> Configuration<LittleEndian, Varint, Limit<DECODE_LIMIT>> {
+    bincode::config::standard().with_limit::<DECODE_LIMIT>()
+}
+
+/// Bytes that are no value of the wanted type.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the bytes are not a valid {what}")]
+pub struct DecodeError {
+    /// The type that was wanted.
+    pub what: &'static str,
+}
+
+/// Encodes a value.
+///
+/// # Panics
+/// Never for the types of this project: only a type that can't be serialised at all would fail.
+pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    #[allow(clippy::expect_used, reason = "in-memory encoding of our own plain types has no way to fail")]
+    bincode::serde::encode_to_vec(value, configuration()).expect("own types encode")
+}
+
+/// Decodes a value, which must take up all of the bytes.
+///
+/// # Errors
+/// When the bytes are no such value, or more than one.
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    let error = || DecodeError { what: std::any::type_name::<T>().rsplit("::").next().unwrap_or("value") };
+    let (value, used) = bincode::serde::decode_from_slice(bytes, configuration()).map_err(|_| error())?;
+    if used == bytes.len() { Ok(value) } else { Err(error()) }
+}
