@@ -11,10 +11,12 @@ pub mod membership;
 pub mod message;
 pub mod partition;
 pub mod price;
+pub mod record;
 pub mod refusal;
 pub mod selector;
 pub mod signed;
 pub mod story;
+pub mod tunnel;
 pub mod wire;
 pub mod workload;
 
@@ -22,6 +24,7 @@ pub use contract::{Contract, Endorsement, Mode, Order, Purchase, Renewal, Renewa
 pub use flavour::{Epoch, Flavour, Kind, Location, Party, Policies, Properties};
 pub use message::{Answer, Ask, Extensions, Reply, Request};
 pub use price::{Currency, Money, Period, Price};
+pub use record::{DamagedRecord, Record, Row, Table};
 pub use refusal::{Code, Refusal};
 pub use selector::{Mismatch, Selector};
 pub use signed::{BadSignature, Signable, Signed, Signer};

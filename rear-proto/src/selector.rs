@@ -1,8 +1,7 @@
 //! Selectors: what is wanted of a flavour, as an AND of filters, each a match, a range or a list.
 
+mod print;
 mod text;
-
-use std::fmt;
 
 use kernel::{Quantity, Resource, Resources};
 use serde::{Deserialize, Serialize};
@@ -10,6 +9,11 @@ use serde::{Deserialize, Serialize};
 use crate::{flavour::Flavour, partition, price::Rate};
 
 pub use text::ParseSelectorError;
+
+/// The most filters that one selector has.
+pub const MAX_FILTERS: usize = 64;
+/// The longest text form, in bytes.
+pub const MAX_TEXT: usize = 4 << 10;
 
 /// What is wanted: every filter must hold. The empty selector wants anything.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -225,14 +229,5 @@ impl Field {
     fn has(&self, flavour: &Flavour, words: &[String], word: &str) -> bool {
         words.iter().any(|has| has.eq_ignore_ascii_case(word))
             || (*self == Self::Domain && flavour.domain.key.to_string() == word)
-    }
-}
-
-impl fmt::Display for Selector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, filter) in self.filters.iter().enumerate() {
-            write!(f, "{}{filter}", if at == 0 { "" } else { ", " })?;
-        }
-        Ok(())
     }
 }
