@@ -22,6 +22,7 @@ pub struct FabricAsk {
 }
 
 /// The questions.
+#[allow(clippy::large_enum_variant, reason = "a few exist at a time, and never in a collection")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FabricRequest {
     /// Consumer to provider: open the peering. Carries the consumer's own name of the contract, for the record.

@@ -1,6 +1,10 @@
 //! Signed values: raw bytes that are verified before they are decoded, and never encoded again.
 
-use std::{fmt, marker::PhantomData, sync::OnceLock};
+use std::{
+    fmt,
+    marker::PhantomData,
+    sync::{Arc, OnceLock},
+};
 
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use kernel::{Digest, NodeId};
@@ -66,7 +70,7 @@ pub struct BadSignature {
 pub struct Signed<T> {
     bytes: Vec<u8>,
     signature: [u8; 64],
-    opened: OnceLock<(NodeId, T)>,
+    opened: OnceLock<Arc<(NodeId, T)>>,
     kind: PhantomData<T>,
 }
 
@@ -75,7 +79,7 @@ impl<T: Signable> Signed<T> {
     pub fn new(value: T, signer: &Signer) -> Self {
         let bytes = codec::encode(&value);
         let signature = signer.0.sign(&message(T::TAG, &bytes)).to_bytes();
-        Self { bytes, signature, opened: OnceLock::from((signer.id(), value)), kind: PhantomData }
+        Self { bytes, signature, opened: OnceLock::from(Arc::new((signer.id(), value))), kind: PhantomData }
     }
 
     /// Verifies the signature of `by`, then decodes.
@@ -84,15 +88,15 @@ impl<T: Signable> Signed<T> {
     /// When the signature is another's or none, or when the bytes are no `T`.
     pub fn open(&self, by: &NodeId) -> Result<&T, BadSignature> {
         let bad = BadSignature { what: T::TAG, by: *by };
-        if let Some((signer, value)) = self.opened.get() {
+        if let Some(opened) = self.opened.get() {
+            let (signer, value) = &**opened;
             return if signer == by { Ok(value) } else { Err(bad) };
         }
         let key = VerifyingKey::from_bytes(&by.0).map_err(|_| bad)?;
         let signature = Signature::from_bytes(&self.signature);
         key.verify_strict(&message(T::TAG, &self.bytes), &signature).map_err(|_| bad)?;
         let value = codec::decode(&self.bytes).map_err(|_| bad)?;
-        let (_, value) = self.opened.get_or_init(|| (*by, value));
-        Ok(value)
+        Ok(&self.opened.get_or_init(|| Arc::new((*by, value))).1)
     }
 
     /// Decodes without verifying, for finding out whose signature to ask for. Nothing may be believed of it.
@@ -123,7 +127,7 @@ fn message(tag: &str, bytes: &[u8]) -> Vec<u8> {
     message
 }
 
-impl<T: Clone> Clone for Signed<T> {
+impl<T> Clone for Signed<T> {
     fn clone(&self) -> Self {
         Self { bytes: self.bytes.clone(), signature: self.signature, opened: self.opened.clone(), kind: PhantomData }
     }
@@ -140,7 +144,7 @@ impl<T> Eq for Signed<T> {}
 impl<T: fmt::Debug> fmt::Debug for Signed<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.opened.get() {
-            Some((by, value)) => f.debug_tuple("Signed").field(by).field(value).finish(),
+            Some(opened) => f.debug_tuple("Signed").field(&opened.0).field(&opened.1).finish(),
             None => write!(f, "Signed(unopened {})", self.digest()),
         }
     }
