@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 int main(int argc, char **argv) {
+  setvbuf(stdout, NULL, _IOLBF, BUFSIZ);  // the log is followed live: each line leaves as it is printed
   const char *node = getenv("TOMBOLO_NODE");
   printf("batch on %s\n", node ? node : "nobody");
   for (int i = 1; i < argc; i++) printf("argument %d: %s\n", i, argv[i]);

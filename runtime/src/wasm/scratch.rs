@@ -1,0 +1,100 @@
+//! Scratch directories: one per workload that may have one, named by the digest of its id.
+//!
+//! WASI has no quota, so a directory is measured once a second and its workload ended when it is over: between two looks
+//! a workload may exceed its limit by what it can write in a second.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::spec::Digest;
+
+/// How often a directory is measured.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Where the directory of a workload is.
+pub(crate) fn place(root: &Path, id: &str) -> PathBuf {
+    root.join(Digest::of(id.as_bytes()).to_string())
+}
+
+/// Makes an empty directory in its place.
+pub(crate) async fn make(place: PathBuf) -> io::Result<()> {
+    blocking(move || {
+        remove_now(&place)?;
+        std::fs::create_dir_all(&place)
+    })
+    .await
+}
+
+/// Removes a workload's directory, if it has one.
+pub(crate) async fn remove(place: Option<PathBuf>) {
+    let Some(place) = place else { return };
+    let shown = place.display().to_string();
+    if let Err(error) = blocking(move || remove_now(&place)).await {
+        tracing::warn!(place = shown, %error, "scratch directory cannot be removed");
+    }
+}
+
+/// Removes the directories of all workloads but these.
+pub(crate) async fn sweep(root: PathBuf, keep: &BTreeSet<String>) {
+    let keep: BTreeSet<PathBuf> = keep.iter().map(|id| place(&root, id)).collect();
+    let swept = blocking(move || {
+        let entries = match std::fs::read_dir(&root) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        for entry in entries {
+            let path = entry?.path();
+            if !keep.contains(&path) {
+                remove_now(&path)?;
+            }
+        }
+        Ok(())
+    });
+    if let Err(error) = swept.await {
+        tracing::warn!(%error, "scratch directories cannot be swept");
+    }
+}
+
+/// Returns when the directory holds more than `limit` bytes; never, where there is none.
+pub(crate) async fn overflow(place: Option<&Path>, limit: u64) {
+    let Some(place) = place else { return std::future::pending().await };
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let place = place.to_owned();
+        // What cannot be measured (a file that went away in between) is looked at again.
+        if blocking(move || size(&place)).await.is_ok_and(|size| size > limit) {
+            return;
+        }
+    }
+}
+
+fn remove_now(place: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(place) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+/// Bytes in files below a directory; links are not followed.
+fn size(directory: &Path) -> io::Result<u64> {
+    let mut total = 0;
+    let mut left = vec![directory.to_owned()];
+    while let Some(directory) = left.pop() {
+        for entry in std::fs::read_dir(directory)? {
+            let entry = entry?;
+            let metadata = entry.metadata()?;
+            if metadata.is_dir() {
+                left.push(entry.path());
+            } else {
+                total += metadata.len();
+            }
+        }
+    }
+    Ok(total)
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+}
