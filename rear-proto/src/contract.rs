@@ -217,8 +217,19 @@ pub fn id(contract: &Signed<Contract>) -> ContractId {
     contract.digest().into()
 }
 
+impl Order {
+    /// Opens an order between two parties.
+    fn open<'a>(signed: &'a Signed<Self>, buyer: &NodeId, seller: &NodeId) -> Result<&'a Self, InvalidContract> {
+        let order = signed.open(buyer)?;
+        if order.buyer == *buyer && order.seller == *seller { Ok(order) } else { Err(InvalidContract::Parties) }
+    }
+}
+
 impl Contract {
     /// Verifies a contract between two parties: every signature in it, and that it is what was ordered.
+    ///
+    /// It can't tell whether the endorsement holds, whether what backs it exists, nor whether another contract
+    /// was made over the same order.
     ///
     /// # Errors
     /// The first thing that is wrong.
@@ -228,27 +239,71 @@ impl Contract {
         seller: &NodeId,
     ) -> Result<(&'a Self, &'a Order), InvalidContract> {
         let contract = signed.open(seller)?;
-        let order = contract.order.open(buyer)?;
-        if order.buyer != *buyer || order.seller != *seller {
-            return Err(InvalidContract::Parties);
-        }
-        if contract.price.within(&order.ceiling) != Some(true) {
-            return Err(InvalidContract::Price { price: contract.price, ceiling: order.ceiling });
-        }
-        if contract.term > order.term || contract.term == Span::ZERO {
-            return Err(InvalidContract::Terms("term"));
-        }
+        let order = Order::open(&contract.order, buyer, seller)?;
+        check_price(contract.price, order.ceiling)?;
+        check_term(contract.term, order.term)?;
         if contract.activate_within > order.activate_within {
             return Err(InvalidContract::Terms("time to activate"));
         }
-        let apart = contract.start.since(order.placed).max(order.placed.since(contract.start));
         match (order.mode, &contract.held) {
-            (Mode::Direct, None) if apart <= LATEST_START => {}
-            (Mode::Direct, None) => return Err(InvalidContract::Start),
+            (Mode::Direct, None) => check_begin(contract.start, order.placed)?,
             (Mode::Hold, Some(held)) => held.verify(contract, order, buyer, seller)?,
             (Mode::Direct, Some(_)) | (Mode::Hold, None) => return Err(InvalidContract::Hold),
         }
         Ok((contract, order))
+    }
+}
+
+impl Reserved {
+    /// Verifies a hold of the seller's over this very order: both signatures, and that it is what was ordered.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn verify<'a>(
+        signed: &'a Signed<Self>,
+        order: &Signed<Order>,
+        buyer: &NodeId,
+        seller: &NodeId,
+    ) -> Result<&'a Self, InvalidContract> {
+        let reserved = signed.open(seller)?;
+        if reserved.order != *order {
+            return Err(InvalidContract::Hold);
+        }
+        let order = Order::open(order, buyer, seller)?;
+        if order.mode != Mode::Hold {
+            return Err(InvalidContract::Hold);
+        }
+        check_price(reserved.price, order.ceiling)?;
+        check_term(reserved.term, order.term)?;
+        check_begin(reserved.at, order.placed)?;
+        Ok(reserved)
+    }
+}
+
+impl Renewal {
+    /// Verifies a renewal of the contract with this digest: both signatures, and that it is what was asked for.
+    ///
+    /// It can't tell whether it is the next one: `n` is the caller's to compare.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn verify<'a>(
+        signed: &'a Signed<Self>,
+        contract: &Digest,
+        buyer: &NodeId,
+        seller: &NodeId,
+    ) -> Result<(&'a Self, &'a RenewalAsk), InvalidContract> {
+        let renewal = signed.open(seller)?;
+        let ask = renewal.ask.open(buyer)?;
+        if ask.contract != *contract {
+            return Err(InvalidContract::Terms("contract"));
+        }
+        if ask.n == 0 {
+            return Err(InvalidContract::Terms("number of the renewal"));
+        }
+        check_price(renewal.price, ask.ceiling)?;
+        check_term(renewal.term, ask.term)?;
+        Ok((renewal, ask))
     }
 }
 
@@ -260,18 +315,15 @@ impl Held {
         buyer: &NodeId,
         seller: &NodeId,
     ) -> Result<(), InvalidContract> {
-        let reserved = self.reserved.open(seller)?;
+        let reserved = Reserved::verify(&self.reserved, &contract.order, buyer, seller)?;
         let purchase = self.purchase.open(buyer)?;
-        let belongs = reserved.order == contract.order
-            && purchase.reserved == self.reserved.digest()
-            && purchase.key == order.key;
-        if !belongs {
+        if purchase.reserved != self.reserved.digest() || purchase.key != order.key {
             return Err(InvalidContract::Hold);
         }
-        let apart = reserved.at.since(order.placed).max(order.placed.since(reserved.at));
-        // A hold begins in time; its purchase may come as late as the hold allows, and a clock's difference more.
+        // The purchase may come as late as the hold allows, and a clock's difference more. Before the hold it can't
+        // come: both times are the seller's.
         let latest = reserved.at + reserved.purchase_within + LATEST_START;
-        if apart > LATEST_START || contract.start > latest {
+        if contract.start < reserved.at || contract.start > latest {
             return Err(InvalidContract::Start);
         }
         if contract.price != reserved.price || contract.term > reserved.term {
@@ -279,4 +331,17 @@ impl Held {
         }
         Ok(())
     }
+}
+
+fn check_price(price: Rate, ceiling: Rate) -> Result<(), InvalidContract> {
+    if price.within(&ceiling) == Some(true) { Ok(()) } else { Err(InvalidContract::Price { price, ceiling }) }
+}
+
+fn check_term(term: Span, wanted: Span) -> Result<(), InvalidContract> {
+    if term == Span::ZERO || term > wanted { Err(InvalidContract::Terms("term")) } else { Ok(()) }
+}
+
+fn check_begin(at: Time, placed: Time) -> Result<(), InvalidContract> {
+    let apart = at.since(placed).max(placed.since(at));
+    if apart > LATEST_START { Err(InvalidContract::Start) } else { Ok(()) }
 }

@@ -7,6 +7,7 @@
 pub mod contract;
 pub mod fabric;
 pub mod flavour;
+pub mod local;
 pub mod membership;
 pub mod message;
 pub mod partition;

@@ -56,12 +56,15 @@ fn check_resource(
 
 /// Returns the smallest partition of this flavour that covers `need`, whatever is left of it.
 ///
+/// Where nothing is needed and the minimum is nothing, that is nothing: covered, but not to be had.
+///
 /// # Errors
 /// `TooLarge` where the whole base does not cover the need or no valid step does, naming the resource.
 pub fn covering(flavour: &Flavour, need: &Resources) -> Result<Resources, Refusal> {
     let too_large = |resource: Resource| {
         let (wanted, whole) = (need.of(resource), flavour.base.of(resource));
-        Refusal::new(Code::TooLarge, format!("flavour {}: {resource} {wanted} wanted of {whole}", flavour.id))
+        let text = format!("flavour {}: no part of its {resource} {whole} covers {wanted}", flavour.id);
+        Refusal::new(Code::TooLarge, text)
     };
     if let Err(shortage) = flavour.base.holds(need) {
         return Err(too_large(shortage.resource));

@@ -115,12 +115,15 @@ impl Selector {
         need
     }
 
-    /// Returns the ceiling that the filters set on the price, where they do.
+    /// Returns the lowest ceiling that the filters set on the price, where they do.
+    ///
+    /// Of ceilings in several currencies it is the first: nothing can be within them all.
     pub fn ceiling(&self) -> Option<Rate> {
-        self.filters.iter().find_map(|filter| match filter {
+        let ceilings = self.filters.iter().filter_map(|filter| match filter {
             Filter::Price(Bounds::AtMost(rate) | Bounds::Match(rate) | Bounds::Between(_, rate)) => Some(*rate),
             Filter::Price(Bounds::AtLeast(_)) | Filter::Amount(..) | Filter::Latency(_) | Filter::Word(..) => None,
-        })
+        });
+        ceilings.reduce(|lowest, rate| if rate.within(&lowest) == Some(true) { rate } else { lowest })
     }
 
     /// Checks a flavour; `round_trip_ms` is the latency that was measured to its provider, where it was.
@@ -228,6 +231,6 @@ impl Field {
 
     fn has(&self, flavour: &Flavour, words: &[String], word: &str) -> bool {
         words.iter().any(|has| has.eq_ignore_ascii_case(word))
-            || (*self == Self::Domain && flavour.domain.key.to_string() == word)
+            || (*self == Self::Domain && flavour.domain.key.to_string().eq_ignore_ascii_case(word))
     }
 }
