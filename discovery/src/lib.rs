@@ -1,1 +1,5 @@
-//! placeholder
+//! The discovery manager.
+
+pub mod mail;
+
+pub use mail::{Effect, Input};

@@ -11,7 +11,8 @@ mod resources;
 mod time;
 
 pub use id::{
-    AllocationId, AskId, ContractId, Digest, DomainKey, FlavourId, IntentId, Key, NodeId, ParseIdError, QueryId, Ticket,
+    AllocationId, AskId, ContractId, Digest, DomainKey, FlavourId, IntentId, Key, NodeId, ParseIdError, QueryId,
+    RequestId, Ticket,
 };
 pub use manager::{Manager, Wake};
 pub use quantity::{ParseQuantityError, Quantity};

@@ -1,1 +1,6 @@
-//! placeholder
+//! The orchestrator.
+
+pub mod intent;
+pub mod mail;
+
+pub use mail::{Effect, Input};

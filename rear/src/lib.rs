@@ -1,1 +1,7 @@
-//! placeholder
+//! The rear manager.
+
+pub mod mail;
+
+pub use mail::{Effect, Input};
+
+pub mod offer;

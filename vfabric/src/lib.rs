@@ -1,1 +1,5 @@
-//! placeholder
+//! The vfabric manager.
+
+pub mod mail;
+
+pub use mail::{Effect, Input};

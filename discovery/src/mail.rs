@@ -1,0 +1,165 @@
+//! Everything that can happen to the Discovery Manager, and everything it can ask for.
+
+use kernel::{AskId, FlavourId, NodeId, RequestId, Span, Ticket};
+use rear_proto::{
+    Answer, Flavour, Mismatch, Refusal, Request, Row, Selector, Trace,
+    flavour::Party,
+    local::{Candidate, Pick},
+    membership::Role,
+    message::List,
+    story::Deed,
+};
+
+/// Everything that can happen to the Discovery Manager.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// From REAR: an own flavour is like this.
+    OwnChanged(Box<Flavour>),
+    /// From REAR: an own flavour is no longer offered.
+    OwnGone(FlavourId),
+    /// From REAR: look into the index.
+    Find {
+        /// For which request.
+        request: RequestId,
+        /// What is wanted.
+        pick: Pick,
+        /// How many at most.
+        k: usize,
+        /// How old an offer may be.
+        max_age: Span,
+    },
+    /// Ask outside.
+    Discover {
+        /// Who wants to know.
+        asker: Asker,
+        /// What is wanted.
+        selector: Selector,
+        /// How many at most.
+        k: usize,
+        /// What has refused already.
+        exclude: Vec<FlavourId>,
+        /// The story.
+        trace: Trace,
+    },
+    /// Another node asks for our list; it may.
+    Asked {
+        /// Who waits.
+        ticket: Ticket,
+        /// Who asks.
+        from: NodeId,
+        /// What.
+        list: Box<List>,
+        /// The story.
+        trace: Trace,
+    },
+    /// An endpoint answered a question of ours, or did not.
+    Answered {
+        /// Which question.
+        ask: AskId,
+        /// Who was asked.
+        from: NodeId,
+        /// What it said; a refusal `Timeout` or `Unavailable` where it said nothing.
+        answer: Result<Answer, Refusal>,
+        /// How long it took.
+        took: Span,
+    },
+    /// A member of the domain can be reached.
+    EndpointUp {
+        /// Which, and where.
+        party: Party,
+        /// As what.
+        role: Role,
+    },
+    /// It can not be reached now.
+    EndpointDown {
+        /// Which.
+        node: NodeId,
+    },
+    /// It is no longer a member: forget it and its offers.
+    EndpointGone {
+        /// Which.
+        node: NodeId,
+    },
+}
+
+/// Everything the Discovery Manager can ask for.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    /// Ask an endpoint.
+    Ask {
+        /// The question's number; the agent gives it back with the answer.
+        ask: AskId,
+        /// Whom.
+        to: Party,
+        /// What.
+        request: Request,
+        /// In which time.
+        deadline: Span,
+        /// The story.
+        trace: Trace,
+    },
+    /// Answer who asked.
+    Reply {
+        /// Who waits.
+        ticket: Ticket,
+        /// The answer.
+        answer: Answer,
+    },
+    /// To REAR: the answer to `Find`.
+    Found {
+        /// For which request.
+        request: RequestId,
+        /// What there is, unranked.
+        candidates: Vec<Candidate>,
+    },
+    /// To REAR: the index is as full as it will be.
+    Discovered {
+        /// For which request.
+        request: RequestId,
+        /// Whether there may be more.
+        partial: bool,
+        /// How many endpoints said nothing.
+        silent: u32,
+    },
+    /// To the operator: what was found, and what was not taken and why.
+    Respond {
+        /// Who waits.
+        ticket: Ticket,
+        /// The answer.
+        found: Discovered,
+    },
+    /// A row to keep.
+    Keep(Row),
+    /// A step that was just done.
+    Did(Trace, Deed),
+}
+
+/// Who wants to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asker {
+    /// REAR, for a request.
+    Rear(RequestId),
+    /// The operator; with `explain`, everything is asked for and what does not match is told with the filter
+    /// that ruled it out.
+    Operator {
+        /// Who waits.
+        ticket: Ticket,
+        /// Whether to say what was ruled out, and why.
+        explain: bool,
+    },
+}
+
+/// What the operator is told.
+#[derive(Debug, Clone)]
+pub struct Discovered {
+    /// What matches.
+    pub candidates: Vec<Candidate>,
+    /// What does not, and why; only where an explanation was asked for.
+    pub ruled_out: Vec<(Candidate, Mismatch)>,
+    /// Whether there may be more.
+    pub partial: bool,
+    /// How many endpoints said nothing.
+    pub silent: u32,
+    /// How many were asked.
+    pub asked: u32,
+}

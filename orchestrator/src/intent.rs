@@ -1,0 +1,4 @@
+//! intent
+/// x
+#[derive(Debug, Clone)]
+pub struct Intent;

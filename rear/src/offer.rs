@@ -1,0 +1,4 @@
+//! offer
+/// x
+#[derive(Debug, Clone)]
+pub struct Offer;
