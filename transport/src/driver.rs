@@ -1,0 +1,281 @@
+//! The one task that owns the swarm: takes commands, polls the network, tells events. It never waits for anything else.
+
+mod dialling;
+mod network;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use futures::StreamExt as _;
+use kernel::NodeId;
+use libp2p::{
+    Multiaddr, PeerId, Swarm,
+    swarm::{ConnectionId, SwarmEvent},
+};
+use tokio::{
+    sync::{Semaphore, mpsc, oneshot},
+    task::JoinSet,
+    time::{Instant, sleep_until, timeout, timeout_at},
+};
+
+use crate::{
+    behaviour::Behaviour,
+    book::Book,
+    config::Limits,
+    event::Outbox,
+    handle::{Command, DialError, Said, Shared},
+    id,
+    listen::{self, StartError},
+    redial::{Redials, Target},
+    streams::{Line, OpenError, Opening, Outgoing},
+};
+
+/// How long starting waits for a listener to say where it listens; an interface may be slow to come up.
+const LISTEN_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long stopping waits for connections to close in good order.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+
+/// The state of the transport.
+pub(crate) struct Driver {
+    swarm: Swarm<Behaviour>,
+    commands: mpsc::Receiver<Command>,
+    outbox: Outbox,
+    shared: Arc<Shared>,
+    book: Book,
+    /// Peers that are connected or waited for.
+    peers: BTreeMap<NodeId, Peer>,
+    /// Dials under way.
+    dials: BTreeMap<ConnectionId, Dial>,
+    /// Kept peers, and bootstrap addresses not reached yet.
+    redials: Redials,
+    /// Connections that are up.
+    links: BTreeMap<ConnectionId, Link>,
+    /// Inbound asks under way, in all.
+    requests: Arc<Semaphore>,
+    /// The tasks that serve inbound asks; they end with the driver.
+    serving: JoinSet<()>,
+}
+
+/// What is known of one peer while it is connected or waited for.
+struct Peer {
+    connections: u32,
+    /// Streams to open as soon as there is a connection.
+    waiting: Vec<Opening>,
+    requests: Arc<Semaphore>,
+    tunnels: Arc<Semaphore>,
+    outgoing: Arc<Semaphore>,
+}
+
+impl Peer {
+    fn new(limits: &Limits) -> Self {
+        Self {
+            connections: 0,
+            waiting: Vec::new(),
+            requests: Arc::new(Semaphore::new(limits.requests_per_peer)),
+            tunnels: Arc::new(Semaphore::new(limits.tunnels_per_peer)),
+            outgoing: Arc::new(Semaphore::new(limits.outgoing_per_peer)),
+        }
+    }
+}
+
+/// One connection.
+struct Link {
+    /// Where the peer was dialled, or where its connection came from.
+    address: Multiaddr,
+    /// Failed pings in a row.
+    silent: u32,
+}
+
+/// A dial under way, and what it is for: an address, a peer at the addresses known of it, or both.
+struct Dial {
+    address: Option<Multiaddr>,
+    peer: Option<NodeId>,
+    reply: Option<oneshot::Sender<Result<NodeId, DialError>>>,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        swarm: Swarm<Behaviour>,
+        commands: mpsc::Receiver<Command>,
+        outbox: Outbox,
+        shared: Arc<Shared>,
+    ) -> Self {
+        let config = &shared.config;
+        Self {
+            book: Book::new(config.limits.known_peers, config.limits.known_addresses),
+            redials: Redials::new(config.redial_first.to_std(), config.redial_most.to_std()),
+            requests: Arc::new(Semaphore::new(config.limits.requests)),
+            swarm,
+            commands,
+            outbox,
+            shared,
+            peers: BTreeMap::new(),
+            dials: BTreeMap::new(),
+            links: BTreeMap::new(),
+            serving: JoinSet::new(),
+        }
+    }
+
+    /// Listens on the addresses and waits until each listener has said where.
+    pub(crate) async fn listen(&mut self, addresses: Vec<Multiaddr>) -> Result<(), StartError> {
+        let mut starting = Vec::new();
+        for address in addresses {
+            listen::probe(&address)?;
+            match self.swarm.listen_on(address.clone()) {
+                Ok(listener) => starting.push((listener, address)),
+                Err(error) => return Err(listen::refused(&address, &error)),
+            }
+        }
+        let deadline = Instant::now() + LISTEN_WITHIN;
+        while !starting.is_empty() {
+            let Ok(event) = timeout_at(deadline, self.swarm.select_next_some()).await else {
+                tracing::warn!(listeners = starting.len(), "some listeners have no address yet");
+                return Ok(());
+            };
+            match &event {
+                SwarmEvent::NewListenAddr { listener_id, .. } => starting.retain(|(id, _)| id != listener_id),
+                SwarmEvent::ListenerClosed { listener_id, reason: Err(error), .. } => {
+                    if let Some((_, address)) = starting.iter().find(|(id, _)| id == listener_id) {
+                        let (address, reason) = (address.to_string(), listen::root(error));
+                        return Err(StartError::Listen { address, reason });
+                    }
+                }
+                _ => {}
+            }
+            self.handle_swarm(event);
+        }
+        Ok(())
+    }
+
+    /// Wants the bootstrap addresses reached, and whoever is there kept.
+    pub(crate) fn bootstrap(&mut self, addresses: Vec<(Multiaddr, Option<NodeId>)>) {
+        for (address, peer) in addresses {
+            match peer {
+                Some(peer) => {
+                    self.book.add(peer, [address]);
+                    self.keep(peer, true);
+                }
+                None => self.redials.want(Target::Address(address), Instant::now()),
+            }
+        }
+    }
+
+    /// Runs until told to stop, or until the last handle is gone.
+    pub(crate) async fn run(mut self) {
+        let shared = self.shared.clone();
+        let _stopped = shared.stopped.clone().drop_guard();
+        loop {
+            let next_dial = self.redials.next();
+            // In this order, and yet fair: tokio's budget makes each of the queues step back after a while.
+            tokio::select! {
+                biased;
+                () = shared.stopping.cancelled() => break,
+                () = self.outbox.hand_over() => {}
+                () = shared.wishes.changed() => self.take_wishes(),
+                command = self.commands.recv() => match command {
+                    Some(command) => self.handle_command(command),
+                    None => break,
+                },
+                event = self.swarm.select_next_some() => self.handle_swarm(event),
+                Some(_) = self.serving.join_next() => {}
+                () = sleep_until(next_dial.unwrap_or_else(Instant::now)), if next_dial.is_some() => self.redial(),
+            }
+        }
+        self.close().await;
+    }
+
+    async fn close(mut self) {
+        self.commands.close();
+        self.serving.shutdown().await;
+        let connected: Vec<PeerId> = self.swarm.connected_peers().copied().collect();
+        for peer in connected {
+            let _ = self.swarm.disconnect_peer_id(peer);
+        }
+        let closing = async {
+            while self.swarm.connected_peers().next().is_some() {
+                self.swarm.select_next_some().await;
+            }
+        };
+        if timeout(CLOSE_WITHIN, closing).await.is_err() {
+            tracing::debug!("some connections were cut rather than closed");
+        }
+    }
+
+    fn handle_command(&mut self, command: Command) {
+        // Whoever says `know` and then asks expects the address to be known.
+        self.take_wishes();
+        match command {
+            Command::Open { peer, line, reply } => self.open(peer, line, reply),
+            Command::Dial { peer: Some(peer), reply, .. } if self.is_connected(&peer) => drop(reply.send(Ok(peer))),
+            Command::Dial { address, peer, reply } => {
+                self.dial(Dial { address: Some(address), peer, reply: Some(reply) });
+            }
+            Command::Listening { reply } => {
+                let _ = reply.send(self.swarm.listeners().map(Multiaddr::to_string).collect());
+            }
+        }
+    }
+
+    fn take_wishes(&mut self) {
+        let Said { addresses, blocked, kept } = self.shared.wishes.take();
+        for (peer, addresses) in addresses {
+            self.learn(peer, addresses);
+        }
+        for (peer, block) in blocked {
+            if block {
+                self.swarm.behaviour_mut().blocked.block_peer(id::peer(&peer));
+                self.fail_waiting(&peer, &OpenError::Blocked(peer));
+            } else if self.swarm.behaviour_mut().blocked.unblock_peer(id::peer(&peer)) {
+                self.redials.hurry(&Target::Peer(peer), Instant::now());
+            }
+        }
+        for (peer, keep) in kept {
+            self.keep(peer, keep);
+        }
+    }
+
+    /// Opens a stream, at once or as soon as there is a connection.
+    fn open(&mut self, peer: NodeId, line: Line, reply: oneshot::Sender<Result<Outgoing, OpenError>>) {
+        let error = if peer == self.shared.id {
+            OpenError::Unreachable { peer, reason: "that is this node itself".to_owned() }
+        } else if self.is_blocked(&peer) {
+            OpenError::Blocked(peer)
+        } else {
+            let state = self.peers.entry(peer).or_insert_with(|| Peer::new(&self.shared.config.limits));
+            match state.outgoing.clone().try_acquire_owned() {
+                Ok(permit) => {
+                    let opening = Opening { peer, line, permit, reply };
+                    if state.connections > 0 {
+                        self.swarm.behaviour_mut().streams.open(opening);
+                    } else {
+                        state.waiting.retain(|waiting| !waiting.reply.is_closed());
+                        state.waiting.push(opening);
+                        self.dial_peer(peer);
+                    }
+                    return;
+                }
+                Err(_) => OpenError::Busy(peer),
+            }
+        };
+        let _ = reply.send(Err(error));
+    }
+
+    fn fail_waiting(&mut self, peer: &NodeId, error: &OpenError) {
+        if let Some(state) = self.peers.get_mut(peer) {
+            for waiting in state.waiting.drain(..) {
+                let _ = waiting.reply.send(Err(error.clone()));
+            }
+            if state.connections == 0 {
+                self.peers.remove(peer);
+            }
+        }
+    }
+
+    fn is_connected(&self, peer: &NodeId) -> bool {
+        self.peers.get(peer).is_some_and(|state| state.connections > 0)
+    }
+
+    fn is_blocked(&self, peer: &NodeId) -> bool {
+        self.swarm.behaviour().blocked.blocked_peers().contains(&id::peer(peer))
+    }
+}

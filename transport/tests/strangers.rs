@@ -1,0 +1,209 @@
+//! What strangers may send: anything. The far end here is libp2p's own request-response, writing raw bytes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod common;
+
+use std::{io, time::Duration};
+
+use common::{LONG, Node, TCP, soon};
+use futures::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, StreamExt as _};
+use libp2p::{
+    Multiaddr, StreamProtocol, Swarm, SwarmBuilder,
+    request_response::{self, Codec, Event as RawEvent, Message, OutboundFailure, ProtocolSupport},
+    swarm::SwarmEvent,
+};
+use transport::{AskError, Event, OpenError, Protocol};
+
+/// Writes and reads bytes as they are.
+#[derive(Clone, Default)]
+struct Raw;
+
+impl Codec for Raw {
+    type Protocol = StreamProtocol;
+    type Request = Vec<u8>;
+    type Response = Vec<u8>;
+
+    async fn read_request<T: AsyncRead + Unpin + Send>(
+        &mut self,
+        _: &StreamProtocol,
+        io: &mut T,
+    ) -> io::Result<Vec<u8>> {
+        let mut all = Vec::new();
+        io.read_to_end(&mut all).await.map(|_| all)
+    }
+
+    async fn read_response<T: AsyncRead + Unpin + Send>(
+        &mut self,
+        protocol: &StreamProtocol,
+        io: &mut T,
+    ) -> io::Result<Vec<u8>> {
+        self.read_request(protocol, io).await
+    }
+
+    async fn write_request<T: AsyncWrite + Unpin + Send>(
+        &mut self,
+        _: &StreamProtocol,
+        io: &mut T,
+        bytes: Vec<u8>,
+    ) -> io::Result<()> {
+        io.write_all(&bytes).await
+    }
+
+    async fn write_response<T: AsyncWrite + Unpin + Send>(
+        &mut self,
+        _: &StreamProtocol,
+        io: &mut T,
+        bytes: Vec<u8>,
+    ) -> io::Result<()> {
+        io.write_all(&bytes).await
+    }
+}
+
+type Stranger = Swarm<request_response::Behaviour<Raw>>;
+
+async fn stranger(protocol: &'static str) -> (Stranger, Multiaddr) {
+    let behaviour = request_response::Behaviour::new(
+        [(StreamProtocol::new(protocol), ProtocolSupport::Full)],
+        request_response::Config::default(),
+    );
+    let mut swarm = SwarmBuilder::with_new_identity()
+        .with_tokio()
+        .with_tcp(Default::default(), libp2p::noise::Config::new, libp2p::yamux::Config::default)
+        .unwrap()
+        .with_behaviour(|_| behaviour)
+        .unwrap()
+        .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(60)))
+        .build();
+    swarm.listen_on(TCP.parse().unwrap()).unwrap();
+    loop {
+        if let SwarmEvent::NewListenAddr { address, .. } = soon(swarm.select_next_some()).await {
+            return (swarm, address);
+        }
+    }
+}
+
+/// Sends the bytes to the node and returns what comes back.
+async fn send(stranger: &mut Stranger, node: &Node, bytes: &[u8]) -> Result<Vec<u8>, OutboundFailure> {
+    let peer = node.id().to_string().parse().unwrap();
+    let at: Vec<Multiaddr> = node.handle.listening().await.iter().map(|address| address.parse().unwrap()).collect();
+    stranger.behaviour_mut().send_request_with_addresses(&peer, bytes.to_vec(), at);
+    soon(async {
+        loop {
+            match stranger.select_next_some().await {
+                SwarmEvent::Behaviour(RawEvent::Message { message: Message::Response { response, .. }, .. }) => {
+                    return Ok(response);
+                }
+                SwarmEvent::Behaviour(RawEvent::OutboundFailure { error, .. }) => return Err(error),
+                _ => {}
+            }
+        }
+    })
+    .await
+}
+
+fn frame(body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+    [b"TMBL\x00\x01", &length[..], body].concat()
+}
+
+#[tokio::test]
+async fn libp2ps_request_response_speaks_the_same_on_the_wire() {
+    let (mut raw, _) = stranger("/tombolo/rear/1").await;
+    let node = Node::listening(1, TCP).await;
+    let probe = Node { handle: node.handle.clone(), events: node.events };
+    let handle = probe.handle.clone();
+    let echo = probe.echo();
+    let node = Node { handle, events: Node::silent(9).await.events };
+    assert_eq!(send(&mut raw, &node, &frame(b"hello")).await.unwrap(), frame(b"hello"));
+    drop(echo);
+}
+
+#[tokio::test]
+async fn what_is_no_frame_ends_the_stream_and_nothing_else() {
+    for protocol in ["/tombolo/rear/1", "/tombolo/federation/1", "/tombolo/tunnel/1"] {
+        let (mut raw, _) = stranger(protocol).await;
+        let mut node = Node::listening(1, TCP).await;
+        for bytes in [
+            &b""[..],
+            b"T",
+            b"GET / HTTP/1.1\r\n\r\n",
+            b"TMBL\x00\x01",
+            b"TMBL\x00\x02\x00\x00\x00\x00",
+            b"TMBL\x00\x01\x00\x00\x00\x09short",
+            b"BUSY\x00\x00\x00\x00",
+            &[0xff; 10_000],
+        ] {
+            let answer = send(&mut raw, &node, bytes).await;
+            assert!(answer.is_err() || answer.is_ok_and(|bytes| bytes.is_empty()), "{protocol} {bytes:?}");
+        }
+        let huge = send(&mut raw, &node, b"TMBL\x00\x01\xff\xff\xff\xff").await;
+        if protocol != "/tombolo/tunnel/1" {
+            assert_eq!(huge.unwrap(), b"HUGE\x00\x04\x00\x00");
+        }
+        // The connection is still there: an honest node is answered.
+        let honest = Node::silent(2).await;
+        honest.knows(&node).await;
+        let (answer, ()) = soon(async {
+            tokio::join!(honest.handle.ask(node.id(), Protocol::Rear, vec![1], LONG), async {
+                let asked = node.until(|event| match event {
+                    Event::Asked { body, answer, .. } => Some((body, answer)),
+                    _ => None,
+                });
+                let (body, answer) = asked.await;
+                assert_eq!(body, [1], "none of the garbage came through");
+                answer.send(vec![2]).unwrap();
+            })
+        })
+        .await;
+        assert_eq!(answer.unwrap(), [2]);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_frame_is_an_error() {
+    let (mut raw, address) = stranger("/tombolo/rear/1").await;
+    let node = Node::silent(1).await;
+    let address = address.to_string();
+    let id = soon(async {
+        tokio::select! {
+            id = node.handle.dial(&address) => id.unwrap(),
+            _ = async { loop { raw.select_next_some().await; } } => unreachable!(),
+        }
+    })
+    .await;
+    for (bytes, told) in [
+        (&b"HTTP/1.1 200 OK\r\n\r\n"[..], "Unreadable"),
+        (b"TMBL\x00\x01\xff\xff\xff\xff", "Unreadable"),
+        (b"TMBL\x00\x01\x00\x00\x00\x09short", "Closed"),
+        (b"", "Closed"),
+        (b"BUSY\x00\x00\x00\x05", "Busy"),
+        (b"NONE\x00\x00\x00\x00", "NoAnswer"),
+    ] {
+        let answer = soon(async {
+            tokio::select! {
+                answer = node.handle.ask(id, Protocol::Rear, vec![1], LONG) => answer,
+                _ = async {
+                    loop {
+                        let event = raw.select_next_some().await;
+                        if let SwarmEvent::Behaviour(RawEvent::Message {
+                            message: Message::Request { channel, .. }, ..
+                        }) = event {
+                            raw.behaviour_mut().send_response(channel, bytes.to_vec()).unwrap();
+                        }
+                    }
+                } => unreachable!(),
+            }
+        })
+        .await;
+        assert!(format!("{answer:?}").contains(told), "{bytes:?}: {answer:?}");
+    }
+    // It speaks no other protocol than the one.
+    let other = soon(async {
+        tokio::select! {
+            answer = node.handle.ask(id, Protocol::Federation, vec![1], LONG) => answer,
+            _ = async { loop { raw.select_next_some().await; } } => unreachable!(),
+        }
+    })
+    .await;
+    assert!(matches!(other, Err(AskError::NotSent(OpenError::Unsupported(peer))) if peer == id), "{other:?}");
+}
