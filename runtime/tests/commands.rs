@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use runtime::{Driver, LogStream, Restart, StartError, Status};
-use support::{BATCH, Bench, command, hog, soon, spec, spinner};
+use support::{BATCH, Bench, command, counts_directories, hog, is_denied_sockets, soon, spec, spinner};
 
 #[tokio::test]
 async fn a_command_runs_to_its_end_and_its_output_is_kept() {
@@ -156,6 +156,33 @@ async fn a_module_damaged_on_disk_fails_and_is_dropped() {
     assert_eq!(reason, format!("module {digest} was damaged on disk and has been dropped"));
     bench.start("again", BATCH, |_| {}).await;
     assert_eq!(bench.until("again", Status::has_ended).await.last(), Some(&Status::Succeeded));
+}
+
+#[tokio::test]
+async fn files_and_sockets_are_denied_by_an_error_and_scratch_is_given_on_request() {
+    let mut bench = Bench::new();
+    for (id, module, scratch) in [
+        ("no files", counts_directories(0), false),
+        ("scratch", counts_directories(1), true),
+        ("no sockets", is_denied_sockets(), false),
+    ] {
+        bench.start(id, &module, |spec| spec.allow.scratch = scratch).await;
+        assert_eq!(bench.until(id, Status::has_ended).await.last(), Some(&Status::Succeeded), "{id}");
+    }
+    let nowhere = Bench::with(|config| runtime::Config { scratch: None, ..config });
+    let mut wanting = spec("scratch", nowhere.put(BATCH));
+    wanting.allow.scratch = true;
+    assert!(matches!(nowhere.driver.start(wanting).await, Err(StartError::Invalid(_))));
+}
+
+#[tokio::test]
+async fn a_module_that_was_compiled_starts_again_from_memory() {
+    let mut bench = Bench::new();
+    bench.start("first", BATCH, |_| {}).await;
+    bench.until("first", Status::has_ended).await;
+    std::fs::write(bench.directory.path().join("modules").join(bench.put(BATCH).to_string()), b"damaged").unwrap();
+    bench.start("second", BATCH, |_| {}).await;
+    assert_eq!(bench.until("second", Status::has_ended).await.last(), Some(&Status::Succeeded));
 }
 
 #[tokio::test]

@@ -44,8 +44,8 @@ pub(crate) struct Compiler {
     cache: Arc<Cache>,
     limit: usize,
     ready: Mutex<Ready>,
-    /// Compiling takes a whole core and much memory: one at a time leaves the other cores to what runs.
-    turn: Semaphore,
+    /// Compiling takes a whole core and much memory: half of the cores are left to what runs.
+    turns: Arc<Semaphore>,
 }
 
 #[derive(Default)]
@@ -68,8 +68,10 @@ impl Compiler {
         let mut linker = Linker::new(&engine);
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let turns = Arc::new(Semaphore::new((cores / 2).max(1)));
         let ready = Mutex::default();
-        Ok(Arc::new(Self { engine, linker, cache, limit: limit.max(1), ready, turn: Semaphore::new(1) }))
+        Ok(Arc::new(Self { engine, linker, cache, limit: limit.max(1), ready, turns }))
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -102,10 +104,14 @@ impl Compiler {
     }
 
     async fn compile(self: &Arc<Self>, digest: Digest) -> Result<Program, CompileError> {
-        let _turn = self.turn.acquire().await.map_err(|_| CompileError::CutShort)?;
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| CompileError::CutShort)?;
         let this = Arc::clone(self);
-        let compiled = tokio::task::spawn_blocking(move || this.compile_now(digest)).await;
-        compiled.map_err(|_| CompileError::CutShort)?
+        let compiled = tokio::task::spawn_blocking(move || {
+            // Held until the compiler is done, also when nobody waits for it any more.
+            let _turn = turn;
+            this.compile_now(digest)
+        });
+        compiled.await.map_err(|_| CompileError::CutShort)?
     }
 
     fn compile_now(&self, digest: Digest) -> Result<Program, CompileError> {

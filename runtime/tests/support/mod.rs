@@ -171,3 +171,78 @@ pub fn hog() -> Vec<u8> {
     let body = "(loop $again (br_if $again (i32.ne (memory.grow (i32.const 1)) (i32.const -1)))) unreachable";
     command("(memory 1)", body)
 }
+
+/// Succeeds if it is given as many directories as `expected`.
+pub fn counts_directories(expected: usize) -> Vec<u8> {
+    let text = format!(
+        r#"(component
+            (import "wasi:filesystem/types@0.2.3" (instance $types (export "descriptor" (type (sub resource)))))
+            (alias export $types "descriptor" (type $descriptor))
+            (import "wasi:filesystem/preopens@0.2.3" (instance $preopens
+                (alias outer 1 $descriptor (type $d))
+                (export "descriptor" (type $descriptor (eq $d)))
+                (export "get-directories" (func (result (list (tuple (own $descriptor) string)))))))
+            (core module $libc
+                (memory (export "memory") 2)
+                (global $next (mut i32) (i32.const 1024))
+                (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+                    (global.get $next)
+                    (global.set $next (i32.add (global.get $next) (i32.and (i32.add (local.get 3) (i32.const 7)) (i32.const -8))))))
+            (core instance $libc (instantiate $libc))
+            (core func $get (canon lower (func $preopens "get-directories")
+                (memory (core memory $libc "memory")) (realloc (core func $libc "realloc"))))
+            (core module $m
+                (import "libc" "memory" (memory 1))
+                (import "host" "get" (func $get (param i32)))
+                (func (export "run") (result i32)
+                    (call $get (i32.const 16))
+                    (i32.ne (i32.load (i32.const 20)) (i32.const {expected}))))
+            (core instance $i (instantiate $m
+                (with "libc" (instance $libc)) (with "host" (instance (export "get" (func $get))))))
+            (func $run (result (result)) (canon lift (core func $i "run")))
+            (instance $exported (export "run" (func $run)))
+            (export "wasi:cli/run@0.2.3" (instance $exported)))"#
+    );
+    wat::parse_str(text).unwrap()
+}
+
+/// Succeeds if it is refused a TCP socket with the error `access-denied`.
+pub fn is_denied_sockets() -> Vec<u8> {
+    let text = r#"(component
+            (import "wasi:sockets/network@0.2.3" (instance $network
+                (type $code (enum "unknown" "access-denied" "not-supported" "invalid-argument" "out-of-memory" "timeout"
+                    "concurrency-conflict" "not-in-progress" "would-block" "invalid-state" "new-socket-limit"
+                    "address-not-bindable" "address-in-use" "remote-unreachable" "connection-refused"
+                    "connection-reset" "connection-aborted" "datagram-too-large" "name-unresolvable"
+                    "temporary-resolver-failure" "permanent-resolver-failure"))
+                (export "error-code" (type (eq $code)))
+                (type $family (enum "ipv4" "ipv6"))
+                (export "ip-address-family" (type (eq $family)))))
+            (alias export $network "error-code" (type $code))
+            (alias export $network "ip-address-family" (type $family))
+            (import "wasi:sockets/tcp@0.2.3" (instance $tcp (export "tcp-socket" (type (sub resource)))))
+            (alias export $tcp "tcp-socket" (type $socket))
+            (import "wasi:sockets/tcp-create-socket@0.2.3" (instance $create
+                (alias outer 1 $code (type $c)) (export "error-code" (type $code (eq $c)))
+                (alias outer 1 $family (type $f)) (export "ip-address-family" (type $family (eq $f)))
+                (alias outer 1 $socket (type $s)) (export "tcp-socket" (type $socket (eq $s)))
+                (export "create-tcp-socket" (func (param "address-family" $family)
+                    (result (result (own $socket) (error $code)))))))
+            (core module $libc (memory (export "memory") 1))
+            (core instance $libc (instantiate $libc))
+            (core func $make (canon lower (func $create "create-tcp-socket") (memory (core memory $libc "memory"))))
+            (core module $m
+                (import "libc" "memory" (memory 1))
+                (import "host" "make" (func $make (param i32 i32)))
+                (func (export "run") (result i32)
+                    (call $make (i32.const 0) (i32.const 16))
+                    ;; error, access-denied
+                    (i32.ne (i32.add (i32.load8_u (i32.const 16)) (i32.mul (i32.const 100) (i32.load8_u (i32.const 20))))
+                        (i32.const 101))))
+            (core instance $i (instantiate $m
+                (with "libc" (instance $libc)) (with "host" (instance (export "make" (func $make))))))
+            (func $run (result (result)) (canon lift (core func $i "run")))
+            (instance $exported (export "run" (func $run)))
+            (export "wasi:cli/run@0.2.3" (instance $exported)))"#;
+    wat::parse_str(text).unwrap()
+}
