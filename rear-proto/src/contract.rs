@@ -15,6 +15,7 @@ use crate::{
     membership::Credentials,
     message::Extensions,
     price::Rate,
+    refusal::Refusal,
     signed::{BadSignature, Signable, Signed},
 };
 
@@ -60,6 +61,10 @@ pub struct Order {
 
 impl Signable for Order {
     const TAG: &'static str = "tombolo order 1";
+
+    fn validate(&self) -> Result<(), Refusal> {
+        self.check()
+    }
 }
 
 /// That a partition is held for a buyer.
@@ -81,6 +86,10 @@ pub struct Reserved {
 
 impl Signable for Reserved {
     const TAG: &'static str = "tombolo reserved 1";
+
+    fn validate(&self) -> Result<(), Refusal> {
+        self.check()
+    }
 }
 
 /// That a buyer takes what is held.
@@ -96,6 +105,10 @@ pub struct Purchase {
 
 impl Signable for Purchase {
     const TAG: &'static str = "tombolo purchase 1";
+
+    fn validate(&self) -> Result<(), Refusal> {
+        self.check()
+    }
 }
 
 /// A contract: what both parties signed.
@@ -125,6 +138,10 @@ pub struct Contract {
 
 impl Signable for Contract {
     const TAG: &'static str = "tombolo contract 1";
+
+    fn validate(&self) -> Result<(), Refusal> {
+        self.check()
+    }
 }
 
 /// The two halves of a hold that was taken.
@@ -160,6 +177,10 @@ pub struct RenewalAsk {
 
 impl Signable for RenewalAsk {
     const TAG: &'static str = "tombolo renewal ask 1";
+
+    fn validate(&self) -> Result<(), Refusal> {
+        self.check()
+    }
 }
 
 /// A renewal, signed by both.
@@ -179,6 +200,10 @@ pub struct Renewal {
 
 impl Signable for Renewal {
     const TAG: &'static str = "tombolo renewal 1";
+
+    fn validate(&self) -> Result<(), Refusal> {
+        self.check()
+    }
 }
 
 /// How long after the order was placed a contract over it may start.

@@ -5,6 +5,7 @@
 //! signature makes a contract) is a plain function of this crate.
 
 pub mod contract;
+pub mod door;
 pub mod fabric;
 pub mod flavour;
 pub mod local;

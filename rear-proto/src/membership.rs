@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     flavour::{Domain, Party},
     message::Extensions,
+    refusal::Refusal,
     signed::{BadSignature, Signable, Signed},
     wire::codec,
 };
@@ -56,6 +57,10 @@ pub struct IssuerList {
 
 impl Signable for IssuerList {
     const TAG: &'static str = "tombolo issuer list 1";
+
+    fn validate(&self) -> Result<(), Refusal> {
+        self.check()
+    }
 }
 
 /// That a node is a member.
@@ -79,6 +84,10 @@ pub struct Certificate {
 
 impl Signable for Certificate {
     const TAG: &'static str = "tombolo certificate 1";
+
+    fn validate(&self) -> Result<(), Refusal> {
+        self.check()
+    }
 }
 
 /// A domain as its issuers describe it: who speaks for it, and who is no longer of it.
@@ -104,6 +113,10 @@ pub struct Descriptor {
 
 impl Signable for Descriptor {
     const TAG: &'static str = "tombolo descriptor 1";
+
+    fn validate(&self) -> Result<(), Refusal> {
+        self.check()
+    }
 }
 
 /// A node that was removed.

@@ -124,6 +124,11 @@ impl Refusal {
         if text.is_empty() { self.code().sentence().to_owned() } else { text }
     }
 
+    /// Returns the sentence as it came.
+    pub(crate) fn raw_text(&self) -> &str {
+        &self.text
+    }
+
     /// Says after which time to ask again.
     #[must_use]
     pub const fn retry_after(mut self, span: Span) -> Self {

@@ -10,12 +10,20 @@ use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use kernel::{Digest, NodeId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 
-use crate::wire::codec;
+use crate::{refusal::Refusal, wire::codec};
 
 /// What can be signed: the tag keeps a signature over one kind from standing under another.
 pub trait Signable: Serialize + DeserializeOwned {
     /// The domain tag, unlike that of every other kind.
     const TAG: &'static str;
+
+    /// Checks sizes and plain contradictions; what does not pass does not open.
+    ///
+    /// # Errors
+    /// `TooLarge` or `Malformed`, with a sentence that says what.
+    fn validate(&self) -> Result<(), Refusal> {
+        Ok(())
+    }
 }
 
 /// A node's (or a domain's) secret key, for making signatures; never printed, never serialised.
@@ -82,10 +90,10 @@ impl<T: Signable> Signed<T> {
         Self { bytes, signature, opened: OnceLock::from(Arc::new((signer.id(), value))), kind: PhantomData }
     }
 
-    /// Verifies the signature of `by`, then decodes.
+    /// Verifies the signature of `by`, then decodes and validates.
     ///
     /// # Errors
-    /// When the signature is another's or none, or when the bytes are no `T`.
+    /// When the signature is another's or none, or when the bytes are no `T` or one that is not valid.
     pub fn open(&self, by: &NodeId) -> Result<&T, BadSignature> {
         let bad = BadSignature { what: T::TAG, by: *by };
         if let Some(opened) = self.opened.get() {
@@ -95,7 +103,8 @@ impl<T: Signable> Signed<T> {
         let key = VerifyingKey::from_bytes(&by.0).map_err(|_| bad)?;
         let signature = Signature::from_bytes(&self.signature);
         key.verify_strict(&message(T::TAG, &self.bytes), &signature).map_err(|_| bad)?;
-        let value = codec::decode(&self.bytes).map_err(|_| bad)?;
+        let value: T = codec::decode(&self.bytes).map_err(|_| bad)?;
+        value.validate().map_err(|_| bad)?;
         Ok(&self.opened.get_or_init(|| Arc::new((*by, value))).1)
     }
 

@@ -1,9 +1,11 @@
 //! One sample of everything, made from fixed keys and times, for the tests of this crate.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test binary uses its own part of this")]
 
+pub mod messages;
+
 use std::collections::BTreeMap;
 
-use kernel::{Digest, DomainKey, FlavourId, Key, NodeId, Quantity, QueryId, Resource, Resources, Span, Time};
+use kernel::{Digest, DomainKey, FlavourId, Key, NodeId, Quantity, Resource, Resources, Span, Time};
 use rear_proto::{
     contract::{Contract, Endorsement, Held, Mode, Order, Purchase, Renewal, RenewalAsk, Reserved},
     flavour::{
@@ -11,7 +13,7 @@ use rear_proto::{
         Partitionable, Party, Policies, Properties, Sensor, Service, Vm,
     },
     membership::{Certificate, Credentials, Descriptor, IssuerList, Revocation, Role, Token},
-    message::{Buy, Extensions, Flavours, Hello, Join, Joined, Keepalive, List, Release, Renew, Reserve, Scope},
+    message::Extensions,
     price::{Period, Price, Rate},
     signed::{Signed, Signer},
 };
