@@ -1,0 +1,465 @@
+//! The agent: takes an event, runs the managers until no mail is left, gives a batch.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use kernel::{AskId, DomainKey, Manager, NodeId, Rng, Ticket, Time, Wake};
+use rear_proto::{
+    Answer, Ask, Code, DamagedRecord, Refusal, Reply, Request, Row, Signer, Table, Trace, fabric::FabricReply,
+};
+
+use crate::{
+    config::Config,
+    event::{Command, Event, Output},
+    route::{self, Mail, Routed, Sender},
+    trace::Stories,
+};
+
+/// Who a node is.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The node's key.
+    pub signer: Signer,
+    /// The domain that it is a member of.
+    pub domain: DomainKey,
+}
+
+/// What one event led to.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Rows to keep, all or none, in this order.
+    pub rows: Vec<Row>,
+    /// Outputs, in this order; those that promise wait for the rows.
+    pub outputs: Vec<Output>,
+}
+
+/// The managers, for looking into their tables.
+#[derive(Debug)]
+pub struct Managers {
+    /// Intents.
+    pub orchestrator: orchestrator::Manager,
+    /// Flavours, allocations, ratings.
+    pub rear: rear::Manager,
+    /// Candidates, endpoints.
+    pub discovery: discovery::Manager,
+    /// Reservations, contracts.
+    pub contract: contract::Manager,
+    /// Routers.
+    pub network: network::Manager,
+    /// Peerings, workloads.
+    pub vfabric: vfabric::Manager,
+    /// Members.
+    pub federation: federation::Manager,
+}
+
+/// A node's whole mind.
+#[derive(Debug)]
+pub struct Agent {
+    managers: Managers,
+    boxes: Boxes,
+    stories: Stories,
+    /// Questions to other nodes that wait for their answers.
+    asks: BTreeMap<AskId, Asked>,
+    next_ask: u64,
+    /// Questions to far ends that wait for their answers: the story, and when they were asked.
+    sends: BTreeMap<u64, (Trace, Time)>,
+}
+
+/// A question that waits for its answer.
+#[derive(Debug)]
+struct Asked {
+    sender: Sender,
+    ask: AskId,
+    to: NodeId,
+    trace: Trace,
+    at: Time,
+}
+
+/// The managers' mailboxes.
+#[derive(Debug, Default)]
+struct Boxes {
+    /// All mail in the order of its arrival.
+    mail: VecDeque<Mail>,
+    /// Where given, the next mail is drawn among the boxes, as a simulation may wish.
+    shuffle: Option<Rng>,
+}
+
+impl Boxes {
+    fn take(&mut self) -> Option<Mail> {
+        let Some(rng) = &mut self.shuffle else { return self.mail.pop_front() };
+        // Draw a manager that has mail; within one mailbox the order of arrival holds.
+        let waiting: std::collections::BTreeSet<_> = self.mail.iter().map(owner).collect();
+        let drawn = usize::try_from(rng.below(waiting.len() as u64)).ok()?;
+        let manager = *waiting.iter().nth(drawn)?;
+        let at = self.mail.iter().position(|mail| owner(mail) == manager)?;
+        self.mail.remove(at)
+    }
+}
+
+const fn owner(mail: &Mail) -> u8 {
+    match mail {
+        Mail::Orchestrator(_) => 0,
+        Mail::Rear(_) => 1,
+        Mail::Discovery(_) => 2,
+        Mail::Contract(_) => 3,
+        Mail::Network(_) => 4,
+        Mail::Vfabric(_) => 5,
+        Mail::Federation(_) => 6,
+    }
+}
+
+impl Agent {
+    /// Makes a mind that remembers nothing.
+    pub fn new(config: Config, identity: Identity, mut rng: Rng) -> Self {
+        let me = identity.signer.id();
+        let managers = Managers {
+            orchestrator: orchestrator::Manager::new(config.orchestrator, me),
+            rear: rear::Manager::new(config.rear, me, rng.fork()),
+            discovery: discovery::Manager::new(config.discovery, me, rng.fork()),
+            contract: contract::Manager::new(config.contract, identity.signer.clone(), identity.domain, rng.fork()),
+            network: network::Manager::new(config.network, identity.signer.clone()),
+            vfabric: vfabric::Manager::new(config.vfabric, me, rng.fork()),
+            federation: federation::Manager::new(config.federation, identity.signer, rng.fork()),
+        };
+        Self {
+            managers,
+            boxes: Boxes::default(),
+            stories: Stories::new(me),
+            asks: BTreeMap::new(),
+            next_ask: 0,
+            sends: BTreeMap::new(),
+        }
+    }
+
+    /// Serves the mailboxes in a drawn order from now on, as a simulation may wish: nothing may depend on it.
+    pub fn shuffle(&mut self, rng: Rng) {
+        self.boxes.shuffle = Some(rng);
+    }
+
+    /// Remembers a row that was kept; for every row of every table, before [`start`](Self::start).
+    ///
+    /// # Errors
+    /// When the row can't be read: it is damaged, or a newer program wrote it.
+    pub fn restore(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), DamagedRecord> {
+        let managers = &mut self.managers;
+        match table {
+            Table::Starts => Ok(()),
+            Table::Intents => managers.orchestrator.restore(table, key, value),
+            Table::Flavours | Table::Allocations | Table::Ratings => managers.rear.restore(table, key, value),
+            Table::Candidates => managers.discovery.restore(table, key, value),
+            Table::Reservations | Table::Contracts | Table::Renewals | Table::Keys => {
+                managers.contract.restore(table, key, value)
+            }
+            Table::Peerings | Table::Workloads => managers.vfabric.restore(table, key, value),
+            Table::Membership | Table::Members | Table::Tokens => managers.federation.restore(table, key, value),
+        }
+    }
+
+    /// Comes to life: reconciles what is remembered with the world as it may be.
+    ///
+    /// `starts` counts how often this node has started, this time included.
+    pub fn start(&mut self, now: Time, starts: u32) -> Batch {
+        let mut batch = Batch::default();
+        // Who can be asked for credentials goes first, who rests on others last.
+        let mut effects = Vec::new();
+        self.managers.federation.start(now, starts, &mut effects);
+        self.settle(now, effects, route::federation, &mut batch);
+        let mut effects = Vec::new();
+        self.managers.rear.start(now, starts, &mut effects);
+        self.settle(now, effects, route::rear, &mut batch);
+        let mut effects = Vec::new();
+        self.managers.discovery.start(now, starts, &mut effects);
+        self.settle(now, effects, route::discovery, &mut batch);
+        let mut effects = Vec::new();
+        self.managers.vfabric.start(now, starts, &mut effects);
+        self.settle(now, effects, route::vfabric, &mut batch);
+        let mut effects = Vec::new();
+        self.managers.contract.start(now, starts, &mut effects);
+        self.settle(now, effects, route::contract, &mut batch);
+        self.run(now, &mut batch);
+        let mut effects = Vec::new();
+        self.managers.orchestrator.start(now, starts, &mut effects);
+        self.settle(now, effects, route::orchestrator, &mut batch);
+        self.close(now, batch)
+    }
+
+    /// Takes in one event.
+    pub fn handle(&mut self, now: Time, event: Event) -> Batch {
+        let mut batch = Batch::default();
+        self.admit(now, event, &mut batch);
+        self.close(now, batch)
+    }
+
+    /// Returns when there is something to do without any event, and what.
+    pub fn next_wake(&self) -> Option<Wake> {
+        let Managers { orchestrator, rear, discovery, contract, network, vfabric, federation } = &self.managers;
+        [
+            orchestrator.next_wake(),
+            rear.next_wake(),
+            discovery.next_wake(),
+            contract.next_wake(),
+            network.next_wake(),
+            vfabric.next_wake(),
+            federation.next_wake(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Does what is due.
+    pub fn wake(&mut self, now: Time) -> Batch {
+        /// Wakes one manager where its time has come, and routes what it asks for.
+        macro_rules! wake {
+            ($batch:ident, $($manager:ident),*) => {$(
+                if self.managers.$manager.next_wake().is_some_and(|(at, _)| at <= now) {
+                    let mut effects = Vec::new();
+                    self.managers.$manager.wake(now, &mut effects);
+                    self.settle(now, effects, route::$manager, &mut $batch);
+                }
+            )*};
+        }
+        let mut batch = Batch::default();
+        wake!(batch, federation, rear, discovery, contract, network, vfabric, orchestrator);
+        self.close(now, batch)
+    }
+
+    /// Returns the managers, for looking into their tables.
+    pub const fn managers(&self) -> &Managers {
+        &self.managers
+    }
+
+    /// Turns an event into the first letter, or answers it at the door.
+    fn admit(&mut self, now: Time, event: Event, batch: &mut Batch) {
+        let mail = match event {
+            Event::PeerUp { party } => Mail::Federation(federation::Input::PeerUp { party }),
+            Event::PeerDown { node } => Mail::Federation(federation::Input::PeerDown { node }),
+            Event::Addresses(addresses) => Mail::Federation(federation::Input::Addresses(addresses)),
+            Event::RoundTrip { peer, span } => Mail::Rear(rear::Input::RoundTrip { peer, span }),
+            Event::Asked { ticket, from, ask } => return self.asked(now, ticket, from, *ask, batch),
+            Event::Answered { ask, reply } => return self.answered(now, ask, reply),
+            Event::Heard { ticket, contract, ask } => {
+                let trace = self.stories.serve(now, ticket, ask.tell);
+                Mail::Network(network::Input::Heard { ticket, contract, ask, trace })
+            }
+            Event::FabricAnswered { id, reply } => return self.fabric_answered(now, id, reply),
+            Event::Metered { contract, up, down, streams } => {
+                Mail::Network(network::Input::Metered { contract, up, down, streams })
+            }
+            Event::InstanceStatus { instance, status } => {
+                Mail::Vfabric(vfabric::Input::InstanceStatus { instance, status })
+            }
+            Event::InstanceMissing { instance, digest } => {
+                Mail::Vfabric(vfabric::Input::InstanceMissing { instance, digest })
+            }
+            Event::InstanceGone { instance } => Mail::Vfabric(vfabric::Input::InstanceGone { instance }),
+            Event::LogsRead { inquiry, lines, next } => {
+                Mail::Vfabric(vfabric::Input::LogsRead { inquiry, lines, next })
+            }
+            Event::Exposed { request, port, url } => Mail::Vfabric(vfabric::Input::Exposed { request, port, url }),
+            Event::Command { ticket, command } => match self.command(ticket, *command) {
+                Ok(mail) => mail,
+                Err(refusal) => {
+                    batch.outputs.push(Output::Respond { ticket, result: Err(refusal) });
+                    return;
+                }
+            },
+            Event::Storage { ok } => Mail::Contract(contract::Input::Storage { ok }),
+            Event::ClockJumped => Mail::Contract(contract::Input::ClockJumped),
+        };
+        self.boxes.mail.push_back(mail);
+    }
+
+    /// Lets a question in, or turns it away: the one place where it is decided who may ask what.
+    fn asked(&mut self, now: Time, ticket: Ticket, from: NodeId, ask: Ask, batch: &mut Batch) {
+        if let Err(refusal) = self.managers.federation.authorise(now, &from, &ask.request) {
+            batch.outputs.push(reply(ticket, refusal.into(), Vec::new()));
+            return;
+        }
+        let trace = self.stories.serve(now, ticket, ask.tell);
+        let mail = match ask.request {
+            Request::Hello(hello) => Mail::Federation(federation::Input::Asked {
+                ticket,
+                from,
+                request: federation::mail::Greeting::Hello(Box::new(hello)),
+            }),
+            Request::Join(join) => Mail::Federation(federation::Input::Asked {
+                ticket,
+                from,
+                request: federation::mail::Greeting::Join(Box::new(join)),
+            }),
+            Request::List(list) => {
+                Mail::Discovery(discovery::Input::Asked { ticket, from, list: Box::new(list), trace })
+            }
+            request @ (Request::Reserve(_)
+            | Request::Purchase(_)
+            | Request::Renew(_)
+            | Request::Release(_)
+            | Request::Keepalive(_)) => {
+                Mail::Contract(contract::Input::Asked { ticket, from, request: Box::new(request), trace })
+            }
+        };
+        self.boxes.mail.push_back(mail);
+    }
+
+    /// Gives an answer to the manager that asked, after the steps that came with it.
+    fn answered(&mut self, now: Time, ask: AskId, reply: Result<Box<Reply>, Refusal>) {
+        // An answer that comes a second time, or to nothing, changes nothing.
+        let Some(Asked { sender, ask, to, trace, at }) = self.asks.remove(&ask) else { return };
+        let answer = reply.map(|reply| {
+            self.record(trace, self.stories.place(now, trace, at, reply.steps));
+            reply.answer
+        });
+        let answer = match answer {
+            Ok(Answer::Refused(refusal)) | Err(refusal) => Err(refusal),
+            Ok(answer) => Ok(answer),
+        };
+        let (from, took) = (to, now.since(at));
+        self.boxes.mail.push_back(match sender {
+            Sender::Discovery => Mail::Discovery(discovery::Input::Answered { ask, from, answer, took }),
+            Sender::Contract => Mail::Contract(contract::Input::Answered { ask, from, answer }),
+            Sender::Federation => Mail::Federation(federation::Input::Answered { ask, from, answer }),
+        });
+    }
+
+    fn fabric_answered(&mut self, now: Time, id: u64, reply: Result<Box<FabricReply>, Refusal>) {
+        let (trace, at) = self.sends.remove(&id).unwrap_or((Trace::None, now));
+        let reply = reply.map(|mut reply| {
+            self.record(trace, self.stories.place(now, trace, at, std::mem::take(&mut reply.steps)));
+            *reply
+        });
+        self.boxes.mail.push_back(Mail::Network(network::Input::Answered { id, reply }));
+    }
+
+    /// Sends steps on to the orchestrator, which keeps the stories of its requests.
+    fn record(&mut self, trace: Trace, steps: Vec<rear_proto::Step>) {
+        for step in steps {
+            self.boxes.mail.push_back(Mail::Orchestrator(orchestrator::Input::Recorded { trace, step }));
+        }
+    }
+
+    fn command(&self, ticket: Ticket, command: Command) -> Result<Mail, Refusal> {
+        Ok(match command {
+            Command::Submit { id, intent, contract } => {
+                Mail::Orchestrator(orchestrator::Input::Submit { ticket, id, intent, contract })
+            }
+            Command::Delete(id) => Mail::Orchestrator(orchestrator::Input::Delete { ticket, id }),
+            Command::Logs { intent, workload, from, wait } => {
+                let request = self.managers.orchestrator.request_of(&intent, workload.as_deref()).ok_or_else(|| {
+                    let which = workload.map_or_else(String::new, |name| format!(" with a workload '{name}'"));
+                    Refusal::new(Code::NotFound, format!("there is no running intent {intent}{which}"))
+                })?;
+                Mail::Vfabric(vfabric::Input::Logs { ticket, request, from, wait })
+            }
+            Command::Discover { selector, k, explain } => {
+                let asker = discovery::mail::Asker::Operator { ticket, explain };
+                let exclude = Vec::new();
+                Mail::Discovery(discovery::Input::Discover { asker, selector, k, exclude, trace: Trace::None })
+            }
+            Command::Offer(offer) => Mail::Rear(rear::Input::Offer { ticket, offer }),
+            Command::Withdraw(flavour) => Mail::Rear(rear::Input::Withdraw { ticket, flavour }),
+            Command::Reserve { flavour, provider, need, exactly, mode, term, activate_within, key } => {
+                Mail::Rear(rear::Input::ReserveByHand {
+                    ticket,
+                    flavour,
+                    provider,
+                    need,
+                    exactly,
+                    mode,
+                    term,
+                    activate_within,
+                    key,
+                })
+            }
+            Command::Purchase(key) => Mail::Rear(rear::Input::PurchaseByHand { ticket, key }),
+            Command::Renew(contract) => Mail::Contract(contract::Input::RenewByHand { ticket, contract }),
+            Command::Release(id) => Mail::Rear(rear::Input::ReleaseByHand { ticket, id }),
+            Command::Invite { role, ttl } => Mail::Federation(federation::Input::Invite { ticket, role, ttl }),
+            Command::Remove(node) => Mail::Federation(federation::Input::Remove { ticket, node }),
+        })
+    }
+
+    /// Serves mail until none is left.
+    fn run(&mut self, now: Time, batch: &mut Batch) {
+        /// Hands a letter to its manager and routes what it asks for.
+        macro_rules! serve {
+            ($manager:ident, $input:expr) => {{
+                let mut effects = Vec::new();
+                self.managers.$manager.handle(now, $input, &mut effects);
+                self.settle(now, effects, route::$manager, batch);
+            }};
+        }
+        while let Some(mail) = self.boxes.take() {
+            match mail {
+                Mail::Orchestrator(input) => serve!(orchestrator, input),
+                Mail::Rear(input) => serve!(rear, input),
+                Mail::Discovery(input) => serve!(discovery, input),
+                Mail::Contract(input) => serve!(contract, input),
+                Mail::Network(input) => serve!(network, input),
+                Mail::Vfabric(input) => serve!(vfabric, input),
+                Mail::Federation(input) => serve!(federation, input),
+            }
+        }
+    }
+
+    /// Puts each effect of one manager where the route table says.
+    fn settle<E>(&mut self, now: Time, effects: Vec<E>, route: fn(E, &mut Vec<Routed>), batch: &mut Batch) {
+        let mut routed = Vec::with_capacity(effects.len());
+        effects.into_iter().for_each(|effect| route(effect, &mut routed));
+        for routed in routed {
+            match routed {
+                Routed::Mail(mail) => self.boxes.mail.push_back(mail),
+                Routed::Row(row) => batch.rows.push(row),
+                Routed::Output(output) => batch.outputs.push(output),
+                Routed::Did(trace, deed) => {
+                    if let Some(step) = self.stories.record(now, trace, deed) {
+                        self.record(trace, vec![step]);
+                    }
+                }
+                Routed::Send { id, trace } => {
+                    self.sends.insert(id, (trace, now));
+                }
+                Routed::Ask { sender, ask, to, request, deadline, trace } => {
+                    self.next_ask += 1;
+                    let id = AskId(self.next_ask);
+                    self.asks.insert(id, Asked { sender, ask, to: to.node, trace, at: now });
+                    let tell = matches!(trace, Trace::Own(_));
+                    let body = Box::new(Ask { request, tell, extensions: Default::default() });
+                    batch.outputs.push(Output::Ask { ask: id, to, body, deadline });
+                }
+                Routed::Reply { ticket, answer } => batch.outputs.push(reply(ticket, answer, Vec::new())),
+                Routed::FabricReply { ticket, reply } => batch.outputs.push(Output::FabricReply { ticket, reply }),
+            }
+        }
+    }
+
+    /// Runs to rest and adds to each reply the steps that were made for it.
+    fn close(&mut self, now: Time, mut batch: Batch) -> Batch {
+        self.run(now, &mut batch);
+        for output in &mut batch.outputs {
+            match output {
+                Output::Reply { ticket, reply } => reply.steps = self.stories.served(*ticket),
+                Output::FabricReply { ticket, reply } => reply.steps = self.stories.served(*ticket),
+                Output::Ask { .. }
+                | Output::KeepConnected(_)
+                | Output::Block(_)
+                | Output::Install(_)
+                | Output::Remove { .. }
+                | Output::Transmit { .. }
+                | Output::Ship { .. }
+                | Output::Start { .. }
+                | Output::Stop { .. }
+                | Output::ReadLogs { .. }
+                | Output::Sweep { .. }
+                | Output::Expose { .. }
+                | Output::Unexpose { .. }
+                | Output::Respond { .. }
+                | Output::Changed(_) => {}
+            }
+        }
+        batch
+    }
+}
+
+fn reply(ticket: Ticket, answer: Answer, steps: Vec<rear_proto::Step>) -> Output {
+    Output::Reply { ticket, reply: Box::new(Reply { answer, steps, extensions: Default::default() }) }
+}
