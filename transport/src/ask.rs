@@ -1,6 +1,11 @@
 //! The asker's side of an ask: one frame out, one frame or marker in.
 
-use futures::AsyncWriteExt as _;
+use std::pin::pin;
+
+use futures::{
+    AsyncReadExt as _, AsyncWriteExt as _,
+    future::{Either, select},
+};
 use kernel::{NodeId, Span};
 
 use crate::{
@@ -70,19 +75,30 @@ pub(crate) async fn exchange(
     body: Vec<u8>,
     limits: &Limits,
 ) -> Result<Vec<u8>, AskError> {
-    let Outgoing { mut stream, permit: _permit } = outgoing;
-    let sent = match frame::write(&mut stream, &body).await {
-        Ok(()) => stream.close().await,
-        Err(error) => Err(error),
+    let Outgoing { stream, permit: _permit } = outgoing;
+    let (mut reader, mut writer) = stream.split();
+    let writing = pin!(async {
+        frame::write(&mut writer, &body).await?;
+        writer.close().await
+    });
+    let reading = pin!(frame::read_reply(&mut reader, limits.answer_bytes));
+    // Both at once: a far end that refuses says so without reading on, and yamux lets a writer wait for ever then.
+    let reply = match select(writing, reading).await {
+        Either::Left((sent, reading)) => {
+            if let Err(error) = sent {
+                tracing::debug!(%peer, %error, "a request could not be sent whole");
+            }
+            reading.await
+        }
+        Either::Right((reply, _)) => reply,
     };
-    // A far end that refuses may stop reading first: what it says explains why writing failed.
-    match frame::read_reply(&mut stream, limits.answer_bytes).await {
+    match reply {
         Ok(Reply::Frame(answer)) => Ok(answer),
         Ok(Reply::Marker(Marker::Busy(retry_after))) => Err(AskError::Busy { peer, retry_after }),
         Ok(Reply::Marker(Marker::NoAnswer)) => Err(AskError::NoAnswer(peer)),
         Ok(Reply::Marker(Marker::TooLarge { limit })) => Err(AskError::RequestTooLarge { size: body.len(), limit }),
         Err(FrameError::Broken(error)) => {
-            tracing::debug!(%peer, %error, ?sent, "an ask's stream broke");
+            tracing::debug!(%peer, %error, "an ask's stream broke");
             Err(AskError::Closed(peer))
         }
         Err(source) => Err(AskError::Unreadable { peer, source }),

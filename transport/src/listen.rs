@@ -42,7 +42,9 @@ pub enum StartError {
 
 /// Parses an address, and names it when it is none.
 pub(crate) fn parse(address: &str) -> Result<Multiaddr, StartError> {
-    address.parse().map_err(|error| StartError::Address { address: address.to_owned(), reason: root(&error) })
+    let wrong = |reason| StartError::Address { address: address.to_owned(), reason };
+    let parsed: Multiaddr = address.parse().map_err(|error| wrong(root(&error)))?;
+    if parsed.is_empty() { Err(wrong("it is empty".to_owned())) } else { Ok(parsed) }
 }
 
 /// Says whether an address can be listened on, before libp2p tries.

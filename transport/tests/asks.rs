@@ -43,7 +43,8 @@ async fn many_asks_at_once_are_each_answered_with_their_own() {
         let asked = Node::listening(1, address).await;
         let asker = Node::silent(2).await;
         asker.knows(&asked).await;
-        let to = asked.echo().id();
+        let echo = asked.echo();
+        let to = echo.id();
         let asks = (0..60u8).map(|n| asker.handle.ask(to, Protocol::Rear, vec![n; 1000], LONG));
         let answers = soon(futures::future::join_all(asks)).await;
         for (n, answer) in (0..60u8).zip(answers) {
