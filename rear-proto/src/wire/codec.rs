@@ -6,9 +6,14 @@
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
 use serde::{Serialize, de::DeserializeOwned};
 
-/// The most bytes that one value may claim while it is decoded: that of the largest frame, with room for what
-/// is larger in memory than on the wire.
-const DECODE_LIMIT: usize = 16 << 20;
+use super::frame::MAX_ANSWER;
+
+/// The most bytes that one value may claim while it is decoded.
+///
+/// The decoder counts what values take in memory, which for a number that is small on the wire is up to 16 times
+/// as much; so every value whose bytes fit the largest frame can be decoded, and a length that promises more than
+/// that is refused before anything is allocated for it.
+const DECODE_LIMIT: usize = 16 * MAX_ANSWER as usize;
 
 const fn configuration() -> Configuration<LittleEndian, Varint, Limit<DECODE_LIMIT>> {
     bincode::config::standard().with_limit::<DECODE_LIMIT>()
