@@ -1,5 +1,23 @@
-//! The network manager.
+//! The Network Manager: keeps one virtual router for each live contract, and lets pass what a router stands for.
+//!
+//! ```text
+//!  Contract ── Deploy ─►┌─────────┐── Install ─► the door of the tunnel
+//!           ── Closed ─►│ routers │── Remove ──►
+//!                       │         │
+//!  Virtual  ── Send ───►│ one per │── Transmit ─►  the far end of the contract,
+//!  Fabric   ── Ship ───►│ live    │── Ship ─────►  inside its encrypted channel
+//!           ◄── Heard ──│ contract│◄── Heard ────
+//!                       └─────────┘
+//! ```
+//!
+//! What names a contract without a router is refused, in both directions. The manager never looks into what passes,
+//! never decides whether a contract lives, and keeps no rows: after a restart Contract deploys the routers again,
+//! each with the same keys, since they are derived.
 
+pub mod config;
 pub mod mail;
+mod manager;
 
+pub use config::Config;
 pub use mail::{Effect, Input};
+pub use manager::{Manager, RouterView};

@@ -151,6 +151,8 @@ pub struct Route {
     pub secret: [u8; 32],
     /// The other end's public X25519 key.
     pub remote_key: [u8; 32],
+    /// The most streams that it may have open at once.
+    pub streams: u32,
 }
 
 impl std::fmt::Debug for Route {
