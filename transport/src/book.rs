@@ -102,9 +102,9 @@ pub(crate) fn is_plausible(address: &Multiaddr, seen_at: &Multiaddr) -> bool {
         Some(Protocol::Ip6(ip)) => IpAddr::V6(ip),
         _ => return false,
     };
-    let port = match (parts.next(), parts.next()) {
-        (Some(Protocol::Tcp(port)), None) | (Some(Protocol::Udp(port)), Some(Protocol::QuicV1)) => port,
-        _ => return false,
+    let transport = (parts.next(), parts.next());
+    let ((Some(Protocol::Tcp(port)), None) | (Some(Protocol::Udp(port)), Some(Protocol::QuicV1))) = transport else {
+        return false;
     };
     if port == 0 || parts.next().is_some() || ip.is_unspecified() || ip.is_multicast() {
         return false;

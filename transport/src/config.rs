@@ -15,10 +15,8 @@ pub struct Config {
     pub mdns: bool,
     /// How long a connection rests between one ping and the next.
     pub ping_every: Span,
-    /// How long one ping may take before it counts as failed.
-    pub ping_within: Span,
-    /// How many pings in a row must fail before their connection is closed; at least 2, since the first failure
-    /// is not reported by libp2p.
+    /// How many times `ping_every` may pass without a ping that came back before a connection counts as dead and
+    /// is closed.
     pub ping_failures: u32,
     /// How long a connection without streams stays open, unless its peer is kept.
     pub idle_timeout: Span,
@@ -47,7 +45,6 @@ impl Config {
             bootstrap: Vec::new(),
             mdns: false,
             ping_every: Span::secs(15),
-            ping_within: Span::secs(10),
             ping_failures: 3,
             idle_timeout: Span::secs(300),
             connect_within: Span::secs(10),
@@ -58,6 +55,11 @@ impl Config {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             limits: Limits::default(),
         }
+    }
+
+    /// How long a connection may be silent.
+    pub(crate) fn patience(&self) -> Span {
+        self.ping_every.times(u64::from(self.ping_failures.max(1)))
     }
 }
 

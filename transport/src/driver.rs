@@ -3,19 +3,21 @@
 mod dialling;
 mod network;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::poll_fn, sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
 use kernel::NodeId;
 use libp2p::{
     Multiaddr, PeerId, Swarm,
+    core::transport::ListenerId,
     swarm::{ConnectionId, SwarmEvent},
 };
 use tokio::{
     sync::{Semaphore, mpsc, oneshot},
     task::JoinSet,
-    time::{Instant, sleep_until, timeout, timeout_at},
+    time::timeout,
 };
+use tokio_util::time::{DelayQueue, delay_queue::Key};
 
 use crate::{
     behaviour::Behaviour,
@@ -50,6 +52,9 @@ pub(crate) struct Driver {
     redials: Redials,
     /// Connections that are up.
     links: BTreeMap<ConnectionId, Link>,
+    /// How long each connection may still be silent.
+    silences: DelayQueue<ConnectionId>,
+    listeners: Vec<ListenerId>,
     /// Inbound asks under way, in all.
     requests: Arc<Semaphore>,
     /// The tasks that serve inbound asks; they end with the driver.
@@ -82,8 +87,8 @@ impl Peer {
 struct Link {
     /// Where the peer was dialled, or where its connection came from.
     address: Multiaddr,
-    /// Failed pings in a row.
-    silent: u32,
+    /// When the connection counts as dead; put off by each ping that comes back.
+    silence: Key,
 }
 
 /// A dial under way, and what it is for: an address, a peer at the addresses known of it, or both.
@@ -112,6 +117,8 @@ impl Driver {
             peers: BTreeMap::new(),
             dials: BTreeMap::new(),
             links: BTreeMap::new(),
+            silences: DelayQueue::new(),
+            listeners: Vec::new(),
             serving: JoinSet::new(),
         }
     }
@@ -126,12 +133,19 @@ impl Driver {
                 Err(error) => return Err(listen::refused(&address, &error)),
             }
         }
-        let deadline = Instant::now() + LISTEN_WITHIN;
+        self.listeners = starting.iter().map(|(listener, _)| *listener).collect();
+        match timeout(LISTEN_WITHIN, self.until_listening(starting)).await {
+            Ok(listening) => listening,
+            Err(_) => {
+                tracing::warn!("some listeners have no address yet");
+                Ok(())
+            }
+        }
+    }
+
+    async fn until_listening(&mut self, mut starting: Vec<(ListenerId, Multiaddr)>) -> Result<(), StartError> {
         while !starting.is_empty() {
-            let Ok(event) = timeout_at(deadline, self.swarm.select_next_some()).await else {
-                tracing::warn!(listeners = starting.len(), "some listeners have no address yet");
-                return Ok(());
-            };
+            let event = self.swarm.select_next_some().await;
             match &event {
                 SwarmEvent::NewListenAddr { listener_id, .. } => starting.retain(|(id, _)| id != listener_id),
                 SwarmEvent::ListenerClosed { listener_id, reason: Err(error), .. } => {
@@ -155,7 +169,7 @@ impl Driver {
                     self.book.add(peer, [address]);
                     self.keep(peer, true);
                 }
-                None => self.redials.want(Target::Address(address), Instant::now()),
+                None => self.redials.want(Target::Address(address)),
             }
         }
     }
@@ -165,20 +179,20 @@ impl Driver {
         let shared = self.shared.clone();
         let _stopped = shared.stopped.clone().drop_guard();
         loop {
-            let next_dial = self.redials.next();
-            // In this order, and yet fair: tokio's budget makes each of the queues step back after a while.
+            // In this order, and yet fair: tokio's budget makes each queue step back after a while.
             tokio::select! {
                 biased;
                 () = shared.stopping.cancelled() => break,
                 () = self.outbox.hand_over() => {}
+                Some(_) = self.serving.join_next() => {}
+                Some(silent) = poll_fn(|cx| self.silences.poll_expired(cx)) => self.handle_silence(silent.into_inner()),
+                target = self.redials.next_due() => self.redial(target),
                 () = shared.wishes.changed() => self.take_wishes(),
                 command = self.commands.recv() => match command {
                     Some(command) => self.handle_command(command),
                     None => break,
                 },
                 event = self.swarm.select_next_some() => self.handle_swarm(event),
-                Some(_) = self.serving.join_next() => {}
-                () = sleep_until(next_dial.unwrap_or_else(Instant::now)), if next_dial.is_some() => self.redial(),
             }
         }
         self.close().await;
@@ -187,13 +201,19 @@ impl Driver {
     async fn close(mut self) {
         self.commands.close();
         self.serving.shutdown().await;
+        for listener in std::mem::take(&mut self.listeners) {
+            self.swarm.remove_listener(listener);
+        }
         let connected: Vec<PeerId> = self.swarm.connected_peers().copied().collect();
         for peer in connected {
             let _ = self.swarm.disconnect_peer_id(peer);
         }
         let closing = async {
             while self.swarm.connected_peers().next().is_some() {
-                self.swarm.select_next_some().await;
+                // A connection may have been on its way in or out.
+                if let SwarmEvent::ConnectionEstablished { connection_id, .. } = self.swarm.select_next_some().await {
+                    self.swarm.close_connection(connection_id);
+                }
             }
         };
         if timeout(CLOSE_WITHIN, closing).await.is_err() {
@@ -226,7 +246,7 @@ impl Driver {
                 self.swarm.behaviour_mut().blocked.block_peer(id::peer(&peer));
                 self.fail_waiting(&peer, &OpenError::Blocked(peer));
             } else if self.swarm.behaviour_mut().blocked.unblock_peer(id::peer(&peer)) {
-                self.redials.hurry(&Target::Peer(peer), Instant::now());
+                self.redials.hurry(&Target::Peer(peer));
             }
         }
         for (peer, keep) in kept {

@@ -1,14 +1,15 @@
-//! When to dial again those that must be reached: exponential pauses with jitter. A plain table; the caller dials.
+//! When to dial again those that must be reached: exponential pauses with jitter. It only says when; the driver dials.
 
 use std::{
     collections::BTreeMap,
+    future::{pending, poll_fn},
     hash::{BuildHasher as _, RandomState},
     time::Duration,
 };
 
 use kernel::NodeId;
 use libp2p::Multiaddr;
-use tokio::time::Instant;
+use tokio_util::time::{DelayQueue, delay_queue::Key};
 
 /// Who is to be reached.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,8 +23,8 @@ pub(crate) enum Target {
 #[derive(Debug, Default)]
 struct Tries {
     failed: u32,
-    /// When the next try is due; none while one is under way or the target is reached.
-    due: Option<Instant>,
+    /// The pause before the next try; none while one is under way or the target is reached.
+    pause: Option<Key>,
 }
 
 /// The targets and their next tries.
@@ -32,97 +33,120 @@ pub(crate) struct Redials {
     first: Duration,
     most: Duration,
     targets: BTreeMap<Target, Tries>,
+    pauses: DelayQueue<Target>,
 }
 
 impl Redials {
     pub(crate) fn new(first: Duration, most: Duration) -> Self {
-        Self { first, most, targets: BTreeMap::new() }
+        Self { first, most, targets: BTreeMap::new(), pauses: DelayQueue::new() }
     }
 
     /// Wants a target reached, from now on; nothing changes for one that already is.
-    pub(crate) fn want(&mut self, target: Target, now: Instant) {
-        self.targets.entry(target).or_insert(Tries { failed: 0, due: Some(now) });
+    pub(crate) fn want(&mut self, target: Target) {
+        if !self.targets.contains_key(&target) {
+            self.targets.insert(target.clone(), Tries::default());
+            self.hurry(&target);
+        }
     }
 
     /// Gives a target up; says whether it was one.
     pub(crate) fn forget(&mut self, target: &Target) -> bool {
+        self.reached(target);
         self.targets.remove(target).is_some()
-    }
-
-    /// Cuts the pause of a target short: something has changed that may help.
-    pub(crate) fn hurry(&mut self, target: &Target, now: Instant) {
-        if let Some(tries) = self.targets.get_mut(target) {
-            tries.due = Some(now);
-        }
     }
 
     /// Notes that a target is connected.
     pub(crate) fn reached(&mut self, target: &Target) {
         if let Some(tries) = self.targets.get_mut(target) {
-            *tries = Tries::default();
+            tries.failed = 0;
+            if let Some(pause) = tries.pause.take() {
+                self.pauses.try_remove(&pause);
+            }
         }
     }
 
-    /// Notes that a try failed, or that a reached target was lost, and sets the next try.
-    pub(crate) fn failed(&mut self, target: &Target, now: Instant) {
-        let (first, most) = (self.first, self.most);
+    /// Notes that a try failed, or that a reached target was lost: the next try comes after a pause.
+    pub(crate) fn failed(&mut self, target: &Target) {
         if let Some(tries) = self.targets.get_mut(target) {
-            let pause = first.saturating_mul(1 << tries.failed.min(20)).min(most);
+            let length = pause(self.first, self.most, tries.failed, jitter());
             tries.failed = tries.failed.saturating_add(1);
-            // Between half of the pause and all of it, so that many nodes do not return at once.
-            let jitter = f64::from(u32::try_from(RandomState::new().hash_one(()) >> 32).unwrap_or(0)) / 2f64.powi(32);
-            tries.due = Some(now + pause.mul_f64(0.5 + jitter / 2.0));
+            self.wait(target, length);
         }
     }
 
-    /// Returns when the next try is due.
-    pub(crate) fn next(&self) -> Option<Instant> {
-        self.targets.values().filter_map(|tries| tries.due).min()
+    /// Cuts the pause of a target short: something has changed that may help.
+    pub(crate) fn hurry(&mut self, target: &Target) {
+        self.wait(target, Duration::ZERO);
     }
 
-    /// Takes the targets whose try is due.
-    pub(crate) fn take_due(&mut self, now: Instant) -> Vec<Target> {
-        let due = self.targets.iter_mut().filter(|(_, tries)| tries.due.is_some_and(|due| due <= now));
-        due.map(|(target, tries)| {
-            tries.due = None;
-            target.clone()
-        })
-        .collect()
+    /// Waits until a try is due, and returns its target; for ever when none is to come.
+    pub(crate) async fn next_due(&mut self) -> Target {
+        match poll_fn(|cx| self.pauses.poll_expired(cx)).await {
+            Some(due) => {
+                let target = due.into_inner();
+                if let Some(tries) = self.targets.get_mut(&target) {
+                    tries.pause = None;
+                }
+                target
+            }
+            None => pending().await,
+        }
     }
+
+    fn wait(&mut self, target: &Target, length: Duration) {
+        if let Some(tries) = self.targets.get_mut(target) {
+            match &tries.pause {
+                Some(pause) => self.pauses.reset(pause, length),
+                None => tries.pause = Some(self.pauses.insert(target.clone(), length)),
+            }
+        }
+    }
+}
+
+/// Returns the pause after so many failures: between half of the doubled pause and all of it.
+fn pause(first: Duration, most: Duration, failed: u32, jitter: f64) -> Duration {
+    first.saturating_mul(1 << failed.min(20)).min(most).mul_f64(0.5 + jitter / 2.0)
+}
+
+/// Returns a number from 0 to 1, so that many nodes do not come back at the same moment.
+fn jitter() -> f64 {
+    f64::from((RandomState::new().hash_one(()) >> 32) as u32) / f64::from(u32::MAX)
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    use futures::FutureExt as _;
+
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_the_longest_and_start_over_when_reached() {
+    fn pauses_double_up_to_the_longest() {
         let (first, most) = (Duration::from_millis(100), Duration::from_secs(1));
-        let mut redials = Redials::new(first, most);
+        for (failed, millis) in [(0, 100), (1, 200), (2, 400), (3, 800), (4, 1000), (40, 1000), (u32::MAX, 1000)] {
+            assert_eq!(pause(first, most, failed, 1.0), Duration::from_millis(millis));
+            assert_eq!(pause(first, most, failed, 0.0), Duration::from_millis(millis) / 2);
+        }
+        assert!((0.0..=1.0).contains(&jitter()));
+    }
+
+    #[tokio::test]
+    async fn only_what_is_wanted_and_not_reached_is_due() {
+        let mut redials = Redials::new(Duration::from_millis(2), Duration::from_secs(1));
         let target = Target::Peer(NodeId([1; 32]));
-        let now = Instant::now();
-        redials.failed(&target, now);
-        assert_eq!(redials.next(), None, "nobody wants it");
-        redials.want(target.clone(), now);
-        assert_eq!(redials.take_due(now), [target.clone()]);
-        assert_eq!(redials.next(), None, "a try is under way");
-        for most_millis in [100, 200, 400, 800, 1000, 1000] {
-            redials.failed(&target, now);
-            let pause = redials.next().unwrap() - now;
-            assert!(pause <= Duration::from_millis(most_millis), "{pause:?}");
-            assert!(pause >= Duration::from_millis(most_millis / 2), "{pause:?}");
-        }
-        for _ in 0..100 {
-            redials.failed(&target, now);
-        }
+        redials.failed(&target);
+        redials.hurry(&target);
+        assert!(redials.next_due().now_or_never().is_none(), "nobody wants it");
+        redials.want(target.clone());
+        redials.want(target.clone());
+        assert_eq!(redials.next_due().await, target);
+        assert!(redials.next_due().now_or_never().is_none(), "a try is under way");
+        redials.failed(&target);
+        assert_eq!(redials.next_due().await, target);
+        redials.failed(&target);
         redials.reached(&target);
-        assert_eq!(redials.next(), None);
-        redials.failed(&target, now);
-        assert!(redials.next().unwrap() - now <= first);
-        redials.hurry(&target, now);
-        assert_eq!(redials.next(), Some(now));
-        assert!(redials.forget(&target));
-        assert_eq!(redials.next(), None);
+        assert!(redials.next_due().now_or_never().is_none(), "it is there");
+        redials.failed(&target);
+        assert!(redials.forget(&target) && !redials.forget(&target));
+        assert!(redials.next_due().now_or_never().is_none(), "it is given up");
     }
 }

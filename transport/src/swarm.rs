@@ -87,7 +87,8 @@ fn behaviour(config: &Config, key: &Keypair) -> io::Result<Behaviour> {
         blocked: allow_block_list::Behaviour::default(),
         streams: streams::Behaviour::default(),
         ping: ping::Behaviour::new(
-            ping::Config::new().with_interval(config.ping_every.to_std()).with_timeout(config.ping_within.to_std()),
+            // A late answer is an answer: the driver measures the silence, since libp2p hides the first failure.
+            ping::Config::new().with_interval(config.ping_every.to_std()).with_timeout(config.patience().to_std()),
         ),
         identify: identify::Behaviour::new(identify),
         mdns: mdns.into(),

@@ -8,7 +8,6 @@ use libp2p::{
         dial_opts::{DialOpts, PeerCondition},
     },
 };
-use tokio::time::Instant;
 
 use super::{Dial, Driver};
 use crate::{event::Event, handle::DialError, id, listen::root, redial::Target, streams::OpenError};
@@ -17,7 +16,7 @@ impl Driver {
     /// Remembers addresses; a kept peer that is away is tried at once at what is new.
     pub(super) fn learn(&mut self, peer: NodeId, addresses: Vec<Multiaddr>) {
         if peer != self.shared.id && self.book.add(peer, addresses) && !self.is_connected(&peer) {
-            self.redials.hurry(&Target::Peer(peer), Instant::now());
+            self.redials.hurry(&Target::Peer(peer));
         }
     }
 
@@ -28,18 +27,16 @@ impl Driver {
         if !keep {
             self.redials.forget(&target);
         } else if peer != self.shared.id {
-            self.redials.want(target, Instant::now());
+            self.redials.want(target);
         }
     }
 
-    /// Dials those whose next try is due.
-    pub(super) fn redial(&mut self) {
-        for target in self.redials.take_due(Instant::now()) {
-            match target {
-                Target::Peer(peer) if self.is_connected(&peer) || self.is_blocked(&peer) => {}
-                Target::Peer(peer) => self.dial_peer(peer),
-                Target::Address(address) => self.dial(Dial { address: Some(address), peer: None, reply: None }),
-            }
+    /// Tries once more to reach a target.
+    pub(super) fn redial(&mut self, target: Target) {
+        match target {
+            Target::Peer(peer) if self.is_connected(&peer) || self.is_blocked(&peer) => {}
+            Target::Peer(peer) => self.dial_peer(peer),
+            Target::Address(address) => self.dial(Dial { address: Some(address), peer: None, reply: None }),
         }
     }
 
@@ -84,7 +81,7 @@ impl Driver {
             (Some(peer), _) => {
                 if !self.is_connected(&peer) && !self.is_dialling(&peer) {
                     self.fail_waiting(&peer, &OpenError::Unreachable { peer, reason });
-                    self.redials.failed(&Target::Peer(peer), Instant::now());
+                    self.redials.failed(&Target::Peer(peer));
                     self.outbox.tell(Event::Unreachable { peer });
                 }
             }
@@ -93,7 +90,7 @@ impl Driver {
                 if matches!(error, SwarmDialError::LocalPeerId { .. }) {
                     self.redials.forget(&target);
                 } else {
-                    self.redials.failed(&target, Instant::now());
+                    self.redials.failed(&target);
                 }
             }
             (None, None) => {}

@@ -10,7 +10,6 @@ use libp2p::{
     identify, mdns, ping,
     swarm::{ConnectionId, SwarmEvent},
 };
-use tokio::time::Instant;
 
 use super::{Driver, Link, Peer};
 use crate::{
@@ -102,7 +101,8 @@ impl Driver {
         if dialled {
             self.book.reached(peer, address.clone());
         }
-        self.links.insert(connection, Link { address: address.clone(), silent: 0 });
+        let silence = self.silences.insert(connection, self.shared.config.patience().to_std());
+        self.links.insert(connection, Link { address: address.clone(), silence });
         self.redials.reached(&Target::Peer(peer));
         let state = self.peers.entry(peer).or_insert_with(|| Peer::new(&self.shared.config.limits));
         let is_first = state.connections == 0;
@@ -127,7 +127,9 @@ impl Driver {
     }
 
     fn handle_disconnected(&mut self, peer_id: &PeerId, connection: ConnectionId, left: u32) {
-        self.links.remove(&connection);
+        if let Some(link) = self.links.remove(&connection) {
+            self.silences.try_remove(&link.silence);
+        }
         let Some(peer) = id::node(peer_id) else { return };
         if left > 0 {
             if let Some(state) = self.peers.get_mut(&peer) {
@@ -137,32 +139,38 @@ impl Driver {
         }
         self.peers.remove(&peer);
         self.outbox.tell(Event::Disconnected { peer });
-        self.redials.failed(&Target::Peer(peer), Instant::now());
+        self.redials.failed(&Target::Peer(peer));
     }
 
     fn handle_ping(&mut self, event: &ping::Event) {
-        let Some(link) = self.links.get_mut(&event.connection) else { return };
         match &event.result {
             Ok(took) => {
-                link.silent = 0;
+                let patience = self.shared.config.patience().to_std();
+                if let Some(link) = self.links.get_mut(&event.connection) {
+                    // A silence that has just run out is closing its connection already.
+                    if self.silences.try_remove(&link.silence).is_some() {
+                        link.silence = self.silences.insert(event.connection, patience);
+                    }
+                }
                 if let Some(peer) = id::node(&event.peer) {
                     let millis = took.as_micros().div_ceil(1000);
                     let span = Span::millis(u64::try_from(millis).unwrap_or(u64::MAX));
                     self.outbox.hint(Event::RoundTrip { peer, span });
                 }
             }
-            Err(failure) => {
-                link.silent += 1;
-                // libp2p keeps the first failure in a row to itself.
-                let missed = link.silent + 1;
-                let is_dead =
-                    missed >= self.shared.config.ping_failures || matches!(failure, ping::Failure::Unsupported);
-                if is_dead {
-                    tracing::debug!(peer = %event.peer, %failure, missed, "closing a connection that is silent");
-                    self.swarm.close_connection(event.connection);
-                }
+            // Whether such a peer lives cannot be told.
+            Err(ping::Failure::Unsupported) => {
+                tracing::debug!(peer = %event.peer, "closing a connection: the peer answers no pings");
+                self.swarm.close_connection(event.connection);
             }
+            // libp2p tries again, and the silence goes on.
+            Err(failure) => tracing::debug!(peer = %event.peer, %failure, "a ping failed"),
         }
+    }
+
+    pub(super) fn handle_silence(&mut self, connection: ConnectionId) {
+        tracing::debug!(%connection, "closing a connection that has been silent for too long");
+        self.swarm.close_connection(connection);
     }
 
     fn handle_found(&mut self, peer_id: &PeerId, addresses: Vec<Multiaddr>) {
