@@ -13,6 +13,12 @@ pub struct ParseIdError {
     what: &'static str,
 }
 
+impl ParseIdError {
+    fn new(text: &str, what: &'static str) -> Self {
+        Self { text: text.chars().take(80).collect(), what }
+    }
+}
+
 /// Declares a newtype over bytes, printed as lower-case hex.
 macro_rules! hex_id {
     ($(#[$doc:meta])* $name:ident, $bytes:literal, $what:literal) => {
@@ -53,7 +59,7 @@ macro_rules! hex_id {
             fn from_str(text: &str) -> Result<Self, ParseIdError> {
                 let mut id = [0; $bytes];
                 hex::decode_to_slice(text, &mut id)
-                    .map_err(|_| ParseIdError { text: text.to_owned(), what: $what })?;
+                    .map_err(|_| ParseIdError::new(text, $what))?;
                 Ok(Self(id))
             }
         }
@@ -192,7 +198,7 @@ impl FromStr for NodeId {
     type Err = ParseIdError;
 
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
-        let wrong = || ParseIdError { text: text.to_owned(), what: "a node id (12D3KooW…)" };
+        let wrong = || ParseIdError::new(text, "a node id (12D3KooW…)");
         let mut bytes = [0; 38];
         let length = bs58::decode(text).onto(&mut bytes[..]).map_err(|_| wrong())?;
         if length != bytes.len() || bytes[..6] != PEER_ID_PREFIX {
@@ -223,6 +229,48 @@ mod tests {
     fn derived_ids_depend_on_every_boundary() {
         assert_ne!(Key::derive("a", &[b"bc", b"d"]), Key::derive("a", &[b"b", b"cd"]));
         assert_ne!(Key::derive("a", &[b"bc"]), Key::derive("ab", &[b"c"]));
+    }
+
+    #[test]
+    fn ids_are_what_they_have_always_been() {
+        let key = hex::decode("ed1e8fae2c4a144b8be8fd4b47bf3d3b34b871c3cacf6010f0e42d474fce27e0").unwrap();
+        let node = NodeId(key.try_into().unwrap());
+        assert_eq!(node.to_string(), "12D3KooWRmypcUFUEsLGNfYvVB4FLt7AzcH8xQCXyhwh7ezagg71");
+        assert_eq!(node.short(), "7ezagg71");
+        let derived = "0a5d994e40e5ecd46f53115b6a3d548ce711dd20cffd2cc62742d72a5fbbfc59";
+        assert_eq!(Digest::derive("order", &[b"a", b""]).to_string(), derived);
+        assert_eq!(Key::derive("order", &[b"a", b""]).to_string(), derived[..32]);
+        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(Digest::of(b"").to_string(), empty);
+        assert_eq!(ContractId::from(Digest::of(b"")).to_string(), empty[..32]);
+    }
+
+    #[test]
+    fn what_is_no_id_is_refused_with_what_was_wanted() {
+        let error = "abc".parse::<Key>().unwrap_err().to_string();
+        assert_eq!(error, "'abc' is not a reservation id of 32 hexadecimal digits");
+        let node = NodeId([7; 32]).to_string();
+        let wrong = [
+            "".to_owned(),
+            node[1..].to_owned(),
+            format!("{node}1"),
+            node.replace('K', "0"),
+            // A key of another kind (secp256k1), and a digest in place of a key.
+            "16Uiu2HAmLhLvBoYaoZfaMUKuibM6ac163GwKY74c5kiSLg5KvLpY".to_owned(),
+            "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N".to_owned(),
+        ];
+        for text in wrong {
+            assert!(text.parse::<NodeId>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn people_read_ids_as_text() {
+        let (node, key) = (NodeId([7; 32]), Key([8; 16]));
+        let text = serde_json::to_string(&(node, key)).unwrap();
+        assert_eq!(text, format!("[\"{node}\",\"{key}\"]"));
+        assert_eq!(serde_json::from_str::<(NodeId, Key)>(&text).unwrap(), (node, key));
+        assert!(serde_json::from_str::<Key>("7").is_err());
     }
 
     proptest! {

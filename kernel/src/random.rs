@@ -42,3 +42,41 @@ impl Rng {
         Self::from_seed(self.bytes())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_seed_gives_one_run_and_has_always_given_it() {
+        let mut rng = Rng::from_number(1);
+        let numbers = [rng.number(), rng.number()];
+        assert_eq!(numbers, [17_971_643_333_364_160_609, 12_751_046_405_260_142_922]);
+        let (mut a, mut b) = (Rng::from_seed([1; 32]), Rng::from_seed([1; 32]));
+        assert_eq!(a.bytes::<64>(), b.bytes::<64>());
+        assert_ne!(a.number(), Rng::from_seed([2; 32]).number());
+    }
+
+    #[test]
+    fn a_number_below_is_below_and_every_one_comes() {
+        let mut rng = Rng::from_number(2);
+        let mut seen = [false; 5];
+        for _ in 0..200 {
+            seen[rng.below(5) as usize] = true;
+        }
+        assert_eq!(seen, [true; 5]);
+        assert_eq!((rng.below(0), rng.below(1)), (0, 0));
+    }
+
+    #[test]
+    fn a_fork_goes_its_own_way() {
+        let mut rng = Rng::from_number(3);
+        let mut fork = rng.fork();
+        assert_ne!(fork.bytes::<16>(), rng.bytes::<16>());
+        // What the fork draws does not move its parent.
+        let (mut drawn, mut idle) = (Rng::from_number(3), Rng::from_number(3));
+        drawn.fork().number();
+        let _ = idle.fork();
+        assert_eq!(drawn.number(), idle.number());
+    }
+}

@@ -220,4 +220,47 @@ mod tests {
         let shortage = of("1", "1Gi").checked_sub(&of("500m", "2Gi")).unwrap_err();
         assert_eq!(shortage.to_string(), "memory: 2Gi wanted, 1Gi available");
     }
+
+    #[test]
+    fn the_first_shortage_in_order_is_told() {
+        let shortage = of("1", "1Gi").holds(&of("2", "2Gi")).unwrap_err();
+        assert_eq!((shortage.resource, shortage.to_string().as_str()), (Resource::Cpu, "cpu: 2 wanted, 1 available"));
+        assert!(of("1", "1Gi").holds(&of("1", "1024Mi")).is_ok());
+        assert!(of("1", "1Gi").holds(&Resources::default()).is_ok());
+    }
+
+    #[test]
+    fn each_resource_is_read_and_changed_by_its_name() {
+        let mut resources = Resources::default();
+        for (at, resource) in Resource::ALL.into_iter().enumerate() {
+            assert!(resources.of(resource).is_zero());
+            *resources.of_mut(resource) = Quantity::units(at as u64 + 1);
+        }
+        assert_eq!(resources.to_string(), "cpu 1, memory 2, pods 3, storage 4, gpu 5");
+        assert_eq!(resources.min(&of("9", "1")).to_string(), "cpu 1, memory 1");
+        assert_eq!(Resources::default().to_string(), "nothing");
+        assert!(Resources::default().is_zero() && !resources.is_zero());
+    }
+
+    #[test]
+    fn sums_that_are_too_large_are_none() {
+        let most = Resources { gpu: Quantity::units(u64::MAX), ..Resources::default() };
+        let one = Resources { gpu: Quantity::units(1), ..Resources::default() };
+        assert_eq!(most.checked_add(&one), None);
+        assert_eq!(most.checked_add(&of("1", "1")).map(|sum| sum.gpu), Some(most.gpu));
+    }
+
+    #[test]
+    fn people_name_what_they_want_and_read_accelerators_where_there_are_some() {
+        let read = |json: &str| serde_json::from_str::<Resources>(json);
+        assert_eq!(read(r#"{"cpu":"500m","memory":"64Mi"}"#).unwrap(), of("500m", "64Mi"));
+        assert_eq!(read("{}").unwrap(), Resources::default());
+        assert!(read(r#"{"ram":"64Mi"}"#).is_err());
+        let text = |resources: &Resources| serde_json::to_string(resources).unwrap();
+        assert_eq!(text(&of("1", "1Gi")), r#"{"cpu":"1","memory":"1Gi","pods":"0","storage":"0"}"#);
+        let accelerated = Resources { gpu: Quantity::units(1), ..Resources::default() };
+        assert_eq!(text(&accelerated), r#"{"cpu":"0","memory":"0","pods":"0","storage":"0","gpu":"1"}"#);
+        assert_eq!(read(&text(&accelerated)).unwrap(), accelerated);
+        assert_eq!(serde_json::to_string(&Resource::Cpu).unwrap(), "\"cpu\"");
+    }
 }

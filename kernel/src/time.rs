@@ -147,6 +147,7 @@ impl<'de> Deserialize<'de> for Span {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn spans_print_and_parse_round_trip() {
@@ -166,5 +167,41 @@ mod tests {
     fn time_never_wraps() {
         assert_eq!(Time(5).since(Time(9)), Span::ZERO);
         assert_eq!(Time(u64::MAX - 1) + Span(9), Time::MAX);
+    }
+
+    #[test]
+    fn spans_are_read_in_any_order_of_units_and_shown_in_one() {
+        for (text, shown) in [("90s", "1m30s"), ("30m1h", "1h30m"), ("1000ms", "1s"), (" 5s ", "5s"), ("0h", "0s")] {
+            assert_eq!(text.parse::<Span>().unwrap().to_string(), shown);
+        }
+        assert_eq!(serde_json::to_string(&Span::secs(90)).unwrap(), "\"1m30s\"");
+        assert_eq!(serde_json::from_str::<Span>("\"1h\"").unwrap(), Span::secs(3600));
+        assert!(serde_json::from_str::<Span>("30").is_err(), "a number without its unit");
+    }
+
+    #[test]
+    fn spans_never_wrap() {
+        let longest = Span(u64::MAX);
+        assert_eq!(longest.plus(Span(1)), longest);
+        assert_eq!(longest.times(2), longest);
+        assert_eq!(Span::secs(u64::MAX), longest);
+        assert_eq!(Span(1).minus(Span(2)), Span::ZERO);
+        assert_eq!(Span(7).divided(0), Span(7));
+        assert_eq!(Span(7).divided(2), Span(3));
+        assert_eq!(Span(1999).as_secs(), 1);
+        assert_eq!(Time(9).until(Time(5)), Span::ZERO);
+        assert_eq!(Time(5).until(Time(9)), Span(4));
+    }
+
+    proptest! {
+        #[test]
+        fn every_span_survives_its_text(millis: u64) {
+            prop_assert_eq!(Span(millis).to_string().parse::<Span>(), Ok(Span(millis)));
+        }
+
+        #[test]
+        fn any_text_is_a_span_or_an_error(text in "[0-9dhms. é-]{0,30}") {
+            let _ = text.parse::<Span>();
+        }
     }
 }
