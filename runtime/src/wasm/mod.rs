@@ -114,7 +114,9 @@ impl Wasm {
         if let Some(threads) = config.threads {
             guests.worker_threads(threads.max(1));
         }
-        let guests = guests.thread_name("wasm-guest").enable_all().build().map_err(OpenError::Threads)?;
+        // A poll may last a whole slice here, so timers and streams are looked after more often than the usual 61 polls.
+        let guests =
+            guests.event_interval(4).thread_name("wasm-guest").enable_all().build().map_err(OpenError::Threads)?;
         Ok(Self {
             config,
             cache,

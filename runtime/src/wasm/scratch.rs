@@ -61,12 +61,12 @@ pub(crate) async fn sweep(root: PathBuf, keep: &BTreeSet<String>) {
 pub(crate) async fn overflow(place: Option<&Path>, limit: u64) {
     let Some(place) = place else { return std::future::pending().await };
     loop {
-        tokio::time::sleep(LOOK_EVERY).await;
         let place = place.to_owned();
         // What cannot be measured (a file that went away in between) is looked at again.
         if blocking(move || size(&place)).await.is_ok_and(|size| size > limit) {
             return;
         }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
@@ -97,4 +97,42 @@ fn size(directory: &Path) -> io::Result<u64> {
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_directory_over_its_limit_is_noticed() {
+        let root = tempfile::tempdir().unwrap();
+        let mine = place(root.path(), "../../escape");
+        assert_eq!(mine.parent(), Some(root.path()));
+        make(mine.clone()).await.unwrap();
+        std::fs::create_dir(mine.join("deep")).unwrap();
+        std::fs::write(mine.join("a"), [0; 600]).unwrap();
+        std::fs::write(mine.join("deep/b"), [0; 500]).unwrap();
+        assert_eq!(size(&mine).unwrap(), 1100);
+        overflow(Some(&mine), 1099).await;
+        assert!(futures::FutureExt::now_or_never(overflow(None, 0)).is_none());
+        make(mine.clone()).await.unwrap();
+        assert_eq!(size(&mine).unwrap(), 0);
+        remove(Some(mine.clone())).await;
+        assert!(!mine.exists());
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn links_lead_neither_the_measure_nor_the_broom_outside() {
+        let (root, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::write(outside.path().join("precious"), [0; 9000]).unwrap();
+        let mine = place(root.path(), "a");
+        make(mine.clone()).await.unwrap();
+        std::os::unix::fs::symlink(outside.path(), mine.join("link")).unwrap();
+        assert!(size(&mine).unwrap() < 9000);
+        sweep(root.path().to_owned(), &BTreeSet::new()).await;
+        assert!(!mine.exists() && outside.path().join("precious").exists());
+    }
 }
