@@ -26,7 +26,7 @@ fn lie_about_lengths<T: Serialize + DeserializeOwned + Debug>(messages: Vec<(&'s
     for (name, message) in messages {
         let bytes = codec::encode(&message);
         for at in 0..bytes.len() {
-            for length in [u64::MAX, 1 << 40, 1 << 32, 17 << 20, 15 << 20, 1 << 20] {
+            for length in [u64::MAX, 1 << 40, 100 << 20, 17 << 20, 15 << 20, 1 << 20] {
                 let lie = [&bytes[..at], &[253], &length.to_le_bytes(), &bytes[at + 1..]].concat();
                 let before = MEMORY.current_usage();
                 MEMORY.reset_peak_usage();

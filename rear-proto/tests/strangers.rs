@@ -3,6 +3,8 @@
 
 mod samples;
 
+use std::sync::LazyLock;
+
 use kernel::{ContractId, Digest, FlavourId, NodeId, Quantity, Resource, Resources, Span, Time};
 use proptest::{collection::vec, prelude::*, sample::Index};
 use rear_proto::{
@@ -346,13 +348,14 @@ fn receive(bytes: &[u8]) {
     receive!(Ask, Reply, FabricAsk, FabricReply);
 }
 
-fn sample_bytes() -> Vec<Vec<u8>> {
+/// The bytes of every sample, made once: signing takes longer than all that is done with them.
+static SAMPLES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let asks = asks().into_iter().map(|(_, value)| codec::encode(&value));
     let replies = replies().into_iter().map(|(_, value)| codec::encode(&value));
     let fabric_asks = fabric_asks().into_iter().map(|(_, value)| codec::encode(&value));
     let fabric_replies = fabric_replies().into_iter().map(|(_, value)| codec::encode(&value));
     asks.chain(replies).chain(fabric_asks).chain(fabric_replies).collect()
-}
+});
 
 /// One change of a message on its way.
 #[derive(Debug, Clone)]
@@ -385,8 +388,7 @@ proptest! {
 
     #[test]
     fn a_changed_message_is_a_message_or_an_error(which in any::<Index>(), changes in vec(change(), 1..6)) {
-        let mut samples = sample_bytes();
-        let bytes = &mut samples[which.index(sample_bytes().len())];
+        let mut bytes = which.get(&SAMPLES).clone();
         for change in changes {
             match change {
                 _ if bytes.is_empty() => {}
@@ -396,13 +398,12 @@ proptest! {
                 Change::Remove(at) => { let at = at.index(bytes.len()); bytes.remove(at); }
             }
         }
-        receive(bytes);
+        receive(&bytes);
     }
 
     #[test]
     fn two_messages_in_one_are_a_message_or_an_error(a in any::<Index>(), b in any::<Index>(), cut in any::<Index>()) {
-        let samples = sample_bytes();
-        let (a, b) = (a.get(&samples), b.get(&samples));
+        let (a, b) = (a.get(&SAMPLES), b.get(&SAMPLES));
         let at = cut.index(a.len());
         receive(&[&a[..at], &b[at.min(b.len())..]].concat());
     }

@@ -60,6 +60,8 @@ fn quantities_print_in_canonical_form() {
     check("+0.0", "0");
     check("0.000000001", "1n");
     check("8388607Ti", "8388607Ti");
+    // Many digits that are exact all the same: 2⁻³⁰ of 2⁶⁰.
+    check("0.000000000931322574615478515625Ei", "1Gi");
 }
 
 #[test]
