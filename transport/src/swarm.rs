@@ -26,6 +26,8 @@ const QUIC_CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
 /// Makes a swarm that listens nowhere yet.
 pub(crate) fn build(config: &Config, key: &Keypair) -> io::Result<Swarm<Behaviour>> {
     let behaviour = behaviour(config, key)?;
+    // Streams are negotiated before they are used. Doing so lazily (`V1Lazy`) would save a round trip, but libp2p panics
+    // when a stream is polled after its negotiation has failed, and a stranger could make it fail.
     let swarm_config = swarm::Config::with_tokio_executor()
         .with_idle_connection_timeout(config.idle_timeout.to_std())
         // QUIC first, TCP a moment later: whichever answers first is used.

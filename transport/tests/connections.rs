@@ -63,6 +63,38 @@ async fn nodes_that_dial_each_other_are_connected_once() {
 }
 
 #[tokio::test]
+async fn several_connections_with_one_peer_are_told_as_one() {
+    let mut there = Node::start(config(1, &[TCP, QUIC])).await;
+    let here = Node::silent(2).await;
+    let (id, listening) = (here.id(), there.handle.listening().await);
+    for address in listening.iter().chain(&listening) {
+        soon(here.handle.dial(address)).await.unwrap();
+    }
+    here.handle.stop().await;
+    let mut told = Vec::new();
+    there
+        .until(|event| {
+            match event {
+                Event::Connected { peer, .. } if peer == id => told.push("connected"),
+                Event::Disconnected { peer } if peer == id => told.push("disconnected"),
+                _ => {}
+            }
+            told.contains(&"disconnected").then_some(())
+        })
+        .await;
+    // What would come after the last is told before the node's end is.
+    there.handle.stop().await;
+    while let Some(event) = there.events.next().await {
+        match event {
+            Event::Connected { .. } => told.push("connected"),
+            Event::Disconnected { .. } => told.push("disconnected"),
+            _ => {}
+        }
+    }
+    assert_eq!(told, ["connected", "disconnected"]);
+}
+
+#[tokio::test]
 async fn a_kept_peer_is_dialled_again_when_it_comes_back() {
     let there = Node::listening(1, TCP).await;
     let (id, address) = (there.id(), there.handle.listening().await.remove(0));

@@ -128,3 +128,23 @@ async fn many_tunnels_at_once_are_all_taken_in() {
         .await;
     }
 }
+
+#[tokio::test]
+async fn a_writer_does_not_wait_for_a_reader_that_has_closed_and_gone() {
+    for address in [TCP, QUIC] {
+        let mut far = Node::listening(1, address).await;
+        let near = Node::silent(2).await;
+        near.knows(&far).await;
+        soon(async {
+            let mut here = near.handle.open(far.id()).await.unwrap();
+            here.write_all(b"a request").await.unwrap();
+            here.shutdown().await.unwrap();
+            let mut there = opened(&mut far).await;
+            drop(here);
+            // It goes nowhere, or fails; it does not hang.
+            let _ = there.write_all(&vec![0; 2 * 1024 * 1024]).await;
+            let _ = there.shutdown().await;
+        })
+        .await;
+    }
+}
