@@ -11,6 +11,7 @@ use rear_proto::{
 };
 
 /// Everything that can happen to the Discovery Manager.
+#[allow(clippy::large_enum_variant, reason = "an input is handled as it comes: it is moved, not stored")]
 #[derive(Debug, Clone)]
 pub enum Input {
     /// From REAR: an own flavour is like this.

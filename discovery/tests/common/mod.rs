@@ -1,0 +1,262 @@
+//! A manager under test, and offers to feed it with.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "each test binary uses its own part of this"
+)]
+
+use discovery::{Config, Effect, Input, Manager, mail::Asker};
+use kernel::{
+    AskId, DomainKey, FlavourId, Manager as _, NodeId, Quantity, RequestId, Resources, Rng, Span, Ticket, Time,
+};
+use rear_proto::{
+    Answer, Deed, Epoch, Extensions, Flavour, Kind, Policies, Properties, Refusal, Request, Row, Selector, Trace,
+    flavour::{Domain, K8Slice, Partitionable, Party},
+    local::{Candidate, Pick},
+    membership::Role,
+    message::{Flavours, List, Scope},
+    price::{Money, Period, Price},
+};
+
+pub const ME: NodeId = node(1);
+pub const TRACE: Trace = Trace::Own(7);
+
+pub const fn node(n: u8) -> NodeId {
+    NodeId([n; 32])
+}
+
+pub fn party(n: u8) -> Party {
+    Party { node: node(n), addresses: vec![format!("/ip4/127.0.0.1/udp/{n}/quic-v1")] }
+}
+
+fn amounts(cpu: u64) -> Resources {
+    Resources {
+        cpu: Quantity::units(cpu),
+        memory: Quantity::bytes(cpu << 30),
+        pods: Quantity::units(8),
+        ..Resources::default()
+    }
+}
+
+/// Offer `id` of node `n` with so many of 8 cores left, at so many euros an hour for all of it.
+pub fn offer(n: u8, id: u8, cpu: u64, euros: u64) -> Flavour {
+    Flavour {
+        id: FlavourId([id; 16]),
+        epoch: Epoch { starts: 1, changes: 1 },
+        owner: node(n),
+        domain: Domain { key: DomainKey([9; 32]), name: "alpha".to_owned() },
+        provider: party(n),
+        kind: Kind::K8Slice(K8Slice { architecture: "amd64".to_owned(), ..K8Slice::default() }),
+        base: amounts(8),
+        available: amounts(cpu),
+        properties: Properties::default(),
+        policies: Policies {
+            partitionable: Some(Partitionable {
+                min: Resources { cpu: Quantity::millis(100), ..Resources::default() },
+                step: Resources::default(),
+            }),
+            aggregatable: None,
+        },
+        price: Price {
+            amount: Money(euros * 1_000_000),
+            currency: "EUR".parse().unwrap(),
+            period: Period::Hour,
+            priced: vec![kernel::Resource::Cpu],
+        },
+        location: None,
+        origin: FlavourId([id; 16]),
+        expires_in: Span::secs(60),
+    }
+}
+
+pub fn at_epoch(flavour: Flavour, changes: u64) -> Flavour {
+    Flavour { epoch: Epoch { starts: 1, changes }, ..flavour }
+}
+
+pub fn selector(text: &str) -> Selector {
+    text.parse().unwrap()
+}
+
+pub fn flavours(flavours: Vec<Flavour>) -> Flavours {
+    Flavours { flavours, partial: false, silent: 0, extensions: Extensions::new() }
+}
+
+pub fn ids(candidates: &[Candidate]) -> Vec<u8> {
+    candidates.iter().map(|candidate| candidate.flavour.id.0[0]).collect()
+}
+
+pub struct World {
+    pub manager: Manager,
+    pub now: Time,
+    pub rows: Vec<Row>,
+}
+
+pub fn world() -> World {
+    world_with(Config::default())
+}
+
+pub fn world_with(config: Config) -> World {
+    World { manager: Manager::new(config, ME, Rng::from_number(1)), now: Time(1_000_000), rows: Vec::new() }
+}
+
+impl World {
+    /// Feeds one input and returns what it led to, but for rows, which are gathered.
+    pub fn feed(&mut self, input: Input) -> Vec<Effect> {
+        let mut out = Vec::new();
+        self.manager.handle(self.now, input, &mut out);
+        self.sift(out)
+    }
+
+    /// Lets time pass, waking the manager whenever it wishes.
+    pub fn pass(&mut self, span: Span) -> Vec<Effect> {
+        let end = self.now + span;
+        let mut all = Vec::new();
+        while let Some((at, _)) = self.manager.next_wake()
+            && at <= end
+        {
+            self.now = self.now.max(at);
+            let mut out = Vec::new();
+            self.manager.wake(self.now, &mut out);
+            all.extend(self.sift(out));
+            let next = self.manager.next_wake();
+            assert!(next.is_none_or(|(next, _)| next > self.now), "it wants to be woken for what it did not do");
+        }
+        self.now = end;
+        all
+    }
+
+    fn sift(&mut self, out: Vec<Effect>) -> Vec<Effect> {
+        let mut rest = Vec::new();
+        for effect in out {
+            match effect {
+                Effect::Keep(row) => self.rows.push(row),
+                other => rest.push(other),
+            }
+        }
+        rest
+    }
+
+    pub fn up(&mut self, n: u8) {
+        let effects = self.feed(Input::EndpointUp { party: party(n), role: Role::Node });
+        assert!(effects.is_empty(), "{effects:?}");
+    }
+
+    pub fn own(&mut self, flavour: Flavour) {
+        assert!(self.feed(Input::OwnChanged(Box::new(flavour))).is_empty());
+    }
+
+    pub fn discover(&mut self, request: u64, text: &str, k: usize) -> Vec<Effect> {
+        self.discover_but(request, text, k, &[])
+    }
+
+    pub fn discover_but(&mut self, request: u64, text: &str, k: usize, exclude: &[u8]) -> Vec<Effect> {
+        let exclude = exclude.iter().map(|id| FlavourId([*id; 16])).collect();
+        let asker = Asker::Rear(RequestId(request));
+        self.feed(Input::Discover { asker, selector: selector(text), k, exclude, trace: Trace::Own(request) })
+    }
+
+    pub fn operator(&mut self, text: &str, k: usize, explain: bool) -> Vec<Effect> {
+        let asker = Asker::Operator { ticket: Ticket(9), explain };
+        self.feed(Input::Discover { asker, selector: selector(text), k, exclude: Vec::new(), trace: Trace::None })
+    }
+
+    pub fn answer(&mut self, ask: AskId, from: u8, answer: Result<Flavours, Refusal>) -> Vec<Effect> {
+        let answer = answer.map(Answer::Flavours);
+        self.feed(Input::Answered { ask, from: node(from), answer, took: Span::millis(10) })
+    }
+
+    /// Asks all endpoints as the operator would and lets node `n` answer with these; the others say nothing.
+    pub fn hear(&mut self, n: u8, offers: Vec<Flavour>) {
+        let effects = self.operator("", 100, false);
+        for (ask, to, _) in asks(&effects) {
+            let said = if to == node(n) { Ok(flavours(offers.clone())) } else { Err(silence()) };
+            self.answer(ask, to.0[0], said);
+        }
+    }
+
+    pub fn find(&mut self, text: &str, k: usize) -> Vec<u8> {
+        self.find_fresh(text, k, Span::secs(3600))
+    }
+
+    pub fn find_fresh(&mut self, text: &str, k: usize, max_age: Span) -> Vec<u8> {
+        self.pick(Pick::Matching(selector(text)), k, max_age)
+    }
+
+    pub fn pick(&mut self, pick: Pick, k: usize, max_age: Span) -> Vec<u8> {
+        let effects = self.feed(Input::Find { request: RequestId(1), pick, k, max_age });
+        match effects.as_slice() {
+            [Effect::Found { request: RequestId(1), candidates }] => ids(candidates),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn asked(&mut self, from: u8, list: List) -> Vec<Effect> {
+        let trace = Trace::Served(3);
+        self.feed(Input::Asked { ticket: Ticket(3), from: node(from), list: Box::new(list), trace })
+    }
+}
+
+pub fn silence() -> Refusal {
+    rear_proto::Code::Timeout.into()
+}
+
+pub fn list(query: u8, text: &str, limit: u32) -> List {
+    List {
+        query: kernel::QueryId([query; 16]),
+        selector: selector(text),
+        limit,
+        scope: Scope::Own,
+        exclude: Vec::new(),
+        hops_left: 0,
+        trail: Vec::new(),
+        deadline: Span::secs(2),
+        extensions: Extensions::new(),
+    }
+}
+
+/// The questions among some effects.
+pub fn asks(effects: &[Effect]) -> Vec<(AskId, NodeId, List)> {
+    effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Ask { ask, to, request: Request::List(list), .. } => Some((*ask, to.node, list.clone())),
+            _ => None,
+        })
+        .collect()
+}
+
+/// What the effects come to, one word each.
+pub fn words(effects: &[Effect]) -> Vec<String> {
+    effects
+        .iter()
+        .map(|effect| match effect {
+            Effect::Ask { to, .. } => format!("ask {}", to.node.0[0]),
+            Effect::Reply { answer: Answer::Flavours(flavours), .. } => {
+                let ids: Vec<_> = flavours.flavours.iter().map(|flavour| flavour.id.0[0].to_string()).collect();
+                format!("list [{}]{}", ids.join(" "), if flavours.partial { " partial" } else { "" })
+            }
+            Effect::Reply { answer: Answer::Refused(refusal), .. } => format!("refuse {}", refusal.code()),
+            Effect::Reply { answer, .. } => format!("{answer:?}"),
+            Effect::Found { candidates, .. } => format!("found {:?}", ids(candidates)),
+            Effect::Discovered { request, partial, silent } => {
+                format!("discovered {} silent {silent}{}", request.0, if *partial { " partial" } else { "" })
+            }
+            Effect::Respond { found, .. } => format!("respond {:?} asked {}", ids(&found.candidates), found.asked),
+            Effect::Keep(_) => "keep".to_owned(),
+            Effect::Did(_, deed) => did(*deed).to_owned(),
+        })
+        .collect()
+}
+
+const fn did(deed: Deed) -> &'static str {
+    match deed {
+        Deed::ListSent => "7",
+        Deed::OffersLookedUp => "8",
+        Deed::ListAnswered => "9",
+        Deed::CandidatesPopulated => "10",
+        Deed::DiscoveryOver => "11",
+        _ => "?",
+    }
+}
