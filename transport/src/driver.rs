@@ -5,7 +5,7 @@ mod network;
 
 use std::{collections::BTreeMap, future::poll_fn, sync::Arc, time::Duration};
 
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use kernel::NodeId;
 use libp2p::{
     Multiaddr, PeerId, Swarm,
@@ -156,6 +156,10 @@ impl Driver {
                 }
                 _ => {}
             }
+            self.handle_swarm(event);
+        }
+        // A listener on all interfaces names them one by one, without a pause.
+        while let Some(event) = self.swarm.select_next_some().now_or_never() {
             self.handle_swarm(event);
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Builds the swarm: QUIC, and TCP with Noise and Yamux, with names resolved by DNS.
 
-use std::io;
+use std::{io, time::Duration};
 
 use futures::future::Either;
 use libp2p::{
@@ -22,6 +22,9 @@ use crate::{behaviour::Behaviour, config::Config, streams};
 /// that does not read costs, and still fills 100 Mbit/s at 80 ms of round trip.
 const QUIC_STREAM_WINDOW: u32 = 1024 * 1024;
 const QUIC_CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
+
+/// How often the local network is asked, since the first question may get lost; libp2p's own five minutes are long.
+const MDNS_EVERY: Duration = Duration::from_secs(30);
 
 /// Makes a swarm that listens nowhere yet.
 pub(crate) fn build(config: &Config, key: &Keypair) -> io::Result<Swarm<Behaviour>> {
@@ -81,7 +84,12 @@ fn behaviour(config: &Config, key: &Keypair) -> io::Result<Behaviour> {
 
     let mdns = config
         .mdns
-        .then(|| mdns::tokio::Behaviour::new(mdns::Config::default(), key.public().to_peer_id()))
+        .then(|| {
+            mdns::tokio::Behaviour::new(
+                mdns::Config { query_interval: MDNS_EVERY, ..Default::default() },
+                key.public().to_peer_id(),
+            )
+        })
         .transpose()?;
 
     Ok(Behaviour {

@@ -236,6 +236,30 @@ async fn peers_tell_each_other_where_they_listen_and_how_far_away_they_are() {
     assert!(round_trip.unwrap() > Span::ZERO);
 }
 
+#[tokio::test]
+async fn an_idle_connection_is_closed_unless_its_peer_is_kept() {
+    let (kept, other) = (Node::listening(1, TCP).await, Node::listening(3, TCP).await);
+    let mut impatient = config(2, &[]);
+    impatient.idle_timeout = Span::millis(50);
+    let mut here = Node::start(impatient).await;
+    here.knows(&kept).await;
+    here.knows(&other).await;
+    here.handle.keep(kept.id(), true);
+    here.until_connected(kept.id()).await;
+    for _ in 0..2 {
+        soon(here.handle.dial(&other.handle.listening().await[0])).await.unwrap();
+        let gone = here
+            .until(|event| match event {
+                Event::Disconnected { peer } => Some(peer),
+                _ => None,
+            })
+            .await;
+        assert_eq!(gone, other.id());
+    }
+    here.handle.keep(kept.id(), false);
+    here.until_disconnected(kept.id()).await;
+}
+
 /// Passes bytes on between a dialler and a node until told to freeze.
 async fn relay(to: String, mut frozen: watch::Receiver<bool>) -> String {
     let port = to.split('/').nth(4).unwrap().to_owned();
