@@ -1,6 +1,23 @@
 //! The node: hosts the agent, keeps its records and does what it decides.
 
+pub mod api;
+pub mod audit;
+pub mod cli;
+pub mod clock;
 pub mod commit;
+pub mod config;
+pub mod daemon;
+pub mod data_dir;
+pub mod demo;
+pub mod doers;
+pub mod door;
+pub mod expose;
+pub mod host;
+pub mod init;
 pub mod ledger;
+pub mod measure;
+pub mod net;
 pub mod row;
 pub mod store;
+pub mod tunnel;
+pub mod works;

@@ -33,6 +33,18 @@ impl Row {
     }
 }
 
+impl From<rear_proto::Row> for Row {
+    fn from(row: rear_proto::Row) -> Self {
+        Self { table: row.table.into(), key: row.key, value: row.value }
+    }
+}
+
+impl From<rear_proto::Table> for Table {
+    fn from(table: rear_proto::Table) -> Self {
+        Self(table.number())
+    }
+}
+
 /// The state of all tables: what is left when rows have been applied in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tables(BTreeMap<Table, BTreeMap<Vec<u8>, Vec<u8>>>);

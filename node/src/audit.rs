@@ -1,0 +1,67 @@
+//! `tombolo audit`: verifies a ledger's chain and every signature in it, or two ledgers against each other.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use contract::audit as contracts;
+use rear_proto::Table;
+use serde::Serialize;
+
+use crate::ledger::{Frames, verify};
+
+/// What an audit found.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Whether nothing is wrong.
+    pub ok: bool,
+    /// Frames read.
+    pub frames: u64,
+    /// Contracts verified.
+    pub contracts: u64,
+    /// The byte at which the first frame stands that is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_bad: Option<u64>,
+    /// What is wrong, a sentence each.
+    pub problems: Vec<String>,
+}
+
+/// Audits a ledger, and against another party's where there is one.
+///
+/// # Errors
+/// When a file can't be read at all.
+pub fn audit(path: &Path, against: Option<&Path>) -> anyhow::Result<Report> {
+    let report = verify(path).with_context(|| format!("can not audit {}", path.display()))?;
+    let mut problems = report.problems.clone();
+    let ours = read(path, &mut problems)?;
+    problems.extend(ours.problems());
+    if let Some(other) = against {
+        let mut others = Vec::new();
+        let theirs = read(other, &mut others)?;
+        problems.extend(others.into_iter().map(|problem| format!("{}: {problem}", other.display())));
+        problems.extend(contracts::contradictions(&ours, &theirs));
+    }
+    Ok(Report {
+        ok: report.ok && problems.is_empty(),
+        frames: report.frames,
+        contracts: ours.contracts(),
+        first_bad: report.first_bad.map(|bad| bad.offset),
+        problems,
+    })
+}
+
+/// Reads what a ledger says of contracts, as far as its frames are sound.
+fn read(path: &Path, problems: &mut Vec<String>) -> anyhow::Result<contracts::Books> {
+    let mut books = contracts::Books::default();
+    for frame in Frames::open(path).with_context(|| format!("can not read {}", path.display()))? {
+        let Ok(frame) = frame else { break };
+        for row in frame.rows {
+            let Some(table) = Table::from_number(row.table.0) else {
+                problems.push(format!("frame {}: a row of an unknown table {}", frame.seq, row.table.0));
+                continue;
+            };
+            books.take(table, &row.key, row.value.as_deref());
+        }
+    }
+    Ok(books)
+}

@@ -1,0 +1,358 @@
+//! The one task that hosts the mind: takes events, makes batches, commits them, hands outputs to the doers.
+//!
+//! ```text
+//! doers, door, API ──► bounded queue ──► mind ──► batch ─┬─ outputs that promise nothing ──────────► doers
+//!                                                        └─ rows ─► committer ─ durable ─► the rest ─► doers
+//! ```
+//!
+//! The host never waits for a doer, so the doers may wait for the host: there is no cycle of full queues.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use agent::{Agent, Batch, Command, Event, Managers, Output, Response, Watch};
+use kernel::{ContractId, NodeId, Span, Ticket, Time};
+use rear_proto::{Ask, Code, Refusal, Reply, fabric::FabricAsk, fabric::FabricReply};
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::{Clock, JumpWatch},
+    commit::{Committer, Health},
+    row,
+};
+
+/// How many events may wait for the mind: at some ten microseconds each, a few hundredths of a second's work.
+const QUEUE: usize = 4096;
+/// When an event from a stranger or the operator is turned away, how long to wait before trying again.
+const RETRY_AFTER: Span = Span::millis(200);
+/// How many changes a slow watcher may be behind before it has to look for itself.
+const WATCH_QUEUE: usize = 1024;
+/// How often the clock is checked for jumps.
+const JUMP_CHECK: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// What the doers do: one method per kind of output, none of which waits.
+pub trait Doers: Send + 'static {
+    /// Does one thing; whoever waits for an answer has been taken care of by the host.
+    fn perform(&mut self, output: Output);
+}
+
+/// A handle to the mind; cheap to clone.
+#[derive(Clone)]
+pub struct Mind {
+    mail: mpsc::Sender<Mail>,
+    watch: broadcast::Sender<Watch>,
+    overloaded: Arc<AtomicU64>,
+}
+
+/// What comes to the host.
+enum Mail {
+    /// Something happened.
+    Event(Event),
+    /// Another node asks.
+    Asked { from: NodeId, ask: Box<Ask>, answer: oneshot::Sender<Reply> },
+    /// The far end of a contract asks.
+    Heard { contract: ContractId, ask: Box<FabricAsk>, answer: oneshot::Sender<FabricReply> },
+    /// The operator wants something.
+    Command { command: Box<Command>, answer: oneshot::Sender<Result<Response, Refusal>> },
+    /// Somebody looks into the tables.
+    Look(Box<dyn FnOnce(&Managers, Time) + Send>),
+}
+
+/// The node is ending and takes nothing more.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the node is shutting down")]
+pub struct Ended;
+
+impl Mind {
+    /// Tells the mind what happened; waits while its queue is full.
+    ///
+    /// For what must not be lost: answers, and news from the doers.
+    ///
+    /// # Errors
+    /// When the node is ending.
+    pub async fn tell(&self, event: Event) -> Result<(), Ended> {
+        self.mail.send(Mail::Event(event)).await.map_err(|_| Ended)
+    }
+
+    /// Puts another node's question; when the queue is full it is refused at once.
+    pub async fn ask(&self, from: NodeId, ask: Ask) -> Result<Reply, Refusal> {
+        let (answer, reply) = oneshot::channel();
+        self.admit(Mail::Asked { from, ask: Box::new(ask), answer })?;
+        reply.await.map_err(|_| Refusal::from(Code::Unavailable))
+    }
+
+    /// Puts the question of a contract's far end; when the queue is full it is refused at once.
+    ///
+    /// # Errors
+    /// `Overloaded`, or `Unavailable` when the node is ending.
+    pub async fn hear(&self, contract: ContractId, ask: FabricAsk) -> Result<FabricReply, Refusal> {
+        let (answer, reply) = oneshot::channel();
+        self.admit(Mail::Heard { contract, ask: Box::new(ask), answer })?;
+        reply.await.map_err(|_| Refusal::from(Code::Unavailable))
+    }
+
+    /// Puts an operator's wish.
+    ///
+    /// # Errors
+    /// Whatever the mind refuses it with; `Overloaded` when it has too much to do.
+    pub async fn command(&self, command: Command) -> Result<Response, Refusal> {
+        let (answer, reply) = oneshot::channel();
+        self.admit(Mail::Command { command: Box::new(command), answer })?;
+        reply.await.map_err(|_| Refusal::from(Code::Unavailable))?
+    }
+
+    /// Looks into the tables between two events.
+    ///
+    /// # Errors
+    /// When the node is ending.
+    pub async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Managers, Time) -> T + Send + 'static,
+    ) -> Result<T, Ended> {
+        let (answer, seen) = oneshot::channel();
+        let look = Box::new(move |managers: &Managers, now: Time| {
+            // Whoever looked may have gone.
+            let _ = answer.send(look(managers, now));
+        });
+        self.mail.send(Mail::Look(look)).await.map_err(|_| Ended)?;
+        seen.await.map_err(|_| Ended)
+    }
+
+    /// Returns what will change from here on.
+    pub fn watch(&self) -> broadcast::Receiver<Watch> {
+        self.watch.subscribe()
+    }
+
+    /// Returns how many questions were turned away because the mind had too much to do.
+    pub fn overloaded(&self) -> u64 {
+        self.overloaded.load(Ordering::Relaxed)
+    }
+
+    fn admit(&self, mail: Mail) -> Result<(), Refusal> {
+        self.mail.try_send(mail).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => {
+                self.overloaded.fetch_add(1, Ordering::Relaxed);
+                Refusal::from(Code::Overloaded).retry_after(RETRY_AFTER)
+            }
+            mpsc::error::TrySendError::Closed(_) => Refusal::from(Code::Unavailable),
+        })
+    }
+}
+
+/// The mind's side of the queue, to be given to [`run`].
+pub struct Inbox(mpsc::Receiver<Mail>);
+
+/// Makes a handle and its inbox.
+pub fn channel() -> (Mind, Inbox) {
+    let (mail, inbox) = mpsc::channel(QUEUE);
+    let (watch, _) = broadcast::channel(WATCH_QUEUE);
+    (Mind { mail, watch, overloaded: Arc::new(AtomicU64::new(0)) }, Inbox(inbox))
+}
+
+/// Why the host ended before it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// Nothing more can be kept, so nothing more may be promised.
+    #[error("the ledger can not be written, so the node ends: {0}")]
+    Storage(String),
+}
+
+/// The host: the mind and what it needs around it.
+pub struct Host<D> {
+    /// The mind.
+    pub agent: Agent,
+    /// The clock.
+    pub clock: Arc<Clock>,
+    /// What makes batches durable.
+    pub committer: Committer<Vec<Output>>,
+    /// What comes out of the committer.
+    pub durable: mpsc::UnboundedReceiver<Vec<Output>>,
+    /// Who does what comes out.
+    pub doers: D,
+    /// The handle that others have, for telling those who watch.
+    pub mind: Mind,
+}
+
+/// Who waits for answers.
+#[derive(Default)]
+struct Waiting {
+    next: u64,
+    asked: BTreeMap<Ticket, oneshot::Sender<Reply>>,
+    heard: BTreeMap<Ticket, oneshot::Sender<FabricReply>>,
+    commands: BTreeMap<Ticket, oneshot::Sender<Result<Response, Refusal>>>,
+}
+
+impl Waiting {
+    fn ticket(&mut self) -> Ticket {
+        self.next += 1;
+        Ticket(self.next)
+    }
+}
+
+impl<D: Doers> Host<D> {
+    /// Comes to life, and serves until it is told to stop or nothing more can be kept.
+    ///
+    /// `first` holds rows to keep before anything else.
+    ///
+    /// # Errors
+    /// When the ledger fails.
+    pub async fn run(
+        mut self,
+        mut inbox: Inbox,
+        starts: u32,
+        first: Vec<rear_proto::Row>,
+        stop: CancellationToken,
+    ) -> Result<(), HostError> {
+        let mut waiting = Waiting::default();
+        let mut health = self.committer.health();
+        let mut jump_watch = JumpWatch::new();
+        let mut jump_check = tokio::time::interval(JUMP_CHECK);
+        let mut batch = self.agent.start(self.clock.now(), starts);
+        batch.rows.splice(0..0, first);
+        self.settle(batch, &mut waiting)?;
+        if matches!(*health.borrow_and_update(), Health::NoRoom { .. }) {
+            let batch = self.agent.handle(self.clock.now(), Event::Storage { ok: false });
+            self.settle(batch, &mut waiting)?;
+        }
+        loop {
+            let wake = self.agent.next_wake().map(|(at, _)| self.clock.now().until(at).to_std());
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                durable = self.durable.recv() => match durable {
+                    Some(outputs) => outputs.into_iter().for_each(|output| self.perform(output, &mut waiting)),
+                    None => return Err(self.failed()),
+                },
+                changed = health.changed() => {
+                    let now = health.borrow_and_update().clone();
+                    match now {
+                        Health::Failed(_) => return Err(self.failed()),
+                        Health::Ok | Health::NoRoom { .. } => {
+                            let ok = now == Health::Ok;
+                            let batch = self.agent.handle(self.clock.now(), Event::Storage { ok });
+                            self.settle(batch, &mut waiting)?;
+                        }
+                    }
+                    if changed.is_err() {
+                        return Err(self.failed());
+                    }
+                },
+                () = sleep(wake), if wake.is_some() => {
+                    let batch = self.agent.wake(self.clock.now());
+                    self.settle(batch, &mut waiting)?;
+                },
+                _ = jump_check.tick() => if jump_watch.jumped() {
+                    tracing::warn!("the clock jumped: nothing expires for one lease");
+                    let batch = self.agent.handle(self.clock.now(), Event::ClockJumped);
+                    self.settle(batch, &mut waiting)?;
+                },
+                mail = inbox.0.recv(), if self.committer.has_room() => match mail {
+                    Some(mail) => self.take(mail, &mut waiting)?,
+                    None => break,
+                },
+                () = self.committer.room(), if !self.committer.has_room() => {},
+            }
+        }
+        // What was promised before the end is still said, as far as the doers are there to say it.
+        let Self { committer, mut durable, .. } = self;
+        let closing = tokio::task::spawn_blocking(move || committer.close());
+        while durable.recv().await.is_some() {}
+        match closing.await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(HostError::Storage(error.to_string())),
+            Err(error) => Err(HostError::Storage(error.to_string())),
+        }
+    }
+
+    fn take(&mut self, mail: Mail, waiting: &mut Waiting) -> Result<(), HostError> {
+        let now = self.clock.now();
+        let event = match mail {
+            Mail::Event(event) => event,
+            Mail::Asked { from, ask, answer } => {
+                let ticket = waiting.ticket();
+                waiting.asked.insert(ticket, answer);
+                Event::Asked { ticket, from, ask }
+            }
+            Mail::Heard { contract, ask, answer } => {
+                let ticket = waiting.ticket();
+                waiting.heard.insert(ticket, answer);
+                Event::Heard { ticket, contract, ask }
+            }
+            Mail::Command { command, answer } => {
+                let ticket = waiting.ticket();
+                waiting.commands.insert(ticket, answer);
+                Event::Command { ticket, command }
+            }
+            Mail::Look(look) => {
+                look(self.agent.managers(), now);
+                return Ok(());
+            }
+        };
+        let batch = self.agent.handle(now, event);
+        self.settle(batch, waiting)
+    }
+
+    /// Lets go at once of what promises nothing, and of the rest when it and all before it is durable.
+    fn settle(&mut self, batch: Batch, waiting: &mut Waiting) -> Result<(), HostError> {
+        #[cfg(debug_assertions)]
+        if let Err(violation) = agent::invariants::check_node(self.agent.managers()) {
+            tracing::error!(%violation, "an invariant does not hold");
+            debug_assert!(false, "invariant violated: {violation}");
+        }
+        let Batch { rows, outputs } = batch;
+        let (promises, free): (Vec<_>, Vec<_>) = outputs.into_iter().partition(Output::promises);
+        free.into_iter().for_each(|output| self.perform(output, waiting));
+        if rows.is_empty() && promises.is_empty() {
+            return Ok(());
+        }
+        let rows = rows.into_iter().map(row::Row::from).collect();
+        self.committer.submit(rows, promises).map_err(|_| self.failed())
+    }
+
+    fn perform(&mut self, output: Output, waiting: &mut Waiting) {
+        // Whoever asked may have gone: then its answer is nobody's.
+        match output {
+            Output::Reply { ticket, reply } => {
+                if let Some(answer) = waiting.asked.remove(&ticket) {
+                    let _ = answer.send(*reply);
+                }
+            }
+            Output::FabricReply { ticket, reply } => {
+                if let Some(answer) = waiting.heard.remove(&ticket) {
+                    let _ = answer.send(*reply);
+                }
+            }
+            Output::Respond { ticket, result } => {
+                if let Some(answer) = waiting.commands.remove(&ticket) {
+                    let _ = answer.send(result);
+                }
+            }
+            Output::Changed(watch) => {
+                // Nobody may be watching.
+                let _ = self.mind.watch.send(watch);
+            }
+            output => self.doers.perform(output),
+        }
+    }
+
+    fn failed(&self) -> HostError {
+        let why = match &*self.committer.health().borrow() {
+            Health::Failed(why) => why.clone(),
+            Health::Ok | Health::NoRoom { .. } => "it was closed".to_owned(),
+        };
+        HostError::Storage(why)
+    }
+}
+
+async fn sleep(span: Option<std::time::Duration>) {
+    match span {
+        Some(span) => tokio::time::sleep(span).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,61 @@
+//! What this machine had free when it was measured: the base of what a node offers by default.
+
+use std::path::Path;
+
+use kernel::{Quantity, Resources};
+use sysinfo::{Disks, System};
+
+/// The part of what is free that is kept back for the machine itself and the node: a quarter.
+const RESERVE_PARTS: u64 = 4;
+/// Workloads per core that are offered: many small ones fit, and it bounds the bookkeeping.
+const PODS_PER_CORE: u64 = 32;
+/// Amounts are rounded down to these, so that people can read them.
+const CPU_STEP_MILLIS: u64 = 100;
+const MEMORY_STEP: u64 = 64 << 20;
+const STORAGE_STEP: u64 = 1 << 30;
+
+/// A machine as it was measured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// Its architecture, as Kubernetes names it.
+    pub architecture: &'static str,
+    /// What it had free, less the reserve.
+    pub free: Resources,
+}
+
+/// Measures this machine; storage is that of the disk that holds `data_dir`.
+pub fn machine(data_dir: &Path) -> Machine {
+    let mut system = System::new();
+    system.refresh_memory();
+    system.refresh_cpu_usage();
+    // The load of a minute says more than a moment's use, and needs no waiting for a second sample.
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
+    let busy = (System::load_average().one.max(0.0) * 1000.0) as u64;
+    let cpu = (cores * 1000).saturating_sub(busy).max(cores * 1000 / RESERVE_PARTS);
+    let storage = Disks::new_with_refreshed_list()
+        .iter()
+        .filter(|disk| data_dir.starts_with(disk.mount_point()))
+        .max_by_key(|disk| disk.mount_point().as_os_str().len())
+        .map_or(0, |disk| disk.available_space());
+    let less = |amount: u64, step: u64| (amount - amount / RESERVE_PARTS) / step * step;
+    Machine {
+        architecture: architecture(),
+        free: Resources {
+            cpu: Quantity::millis(less(cpu, CPU_STEP_MILLIS)),
+            memory: Quantity::bytes(less(system.available_memory(), MEMORY_STEP)),
+            pods: Quantity::units(cores * PODS_PER_CORE),
+            storage: Quantity::bytes(less(storage, STORAGE_STEP)),
+            gpu: Quantity::ZERO,
+        },
+    }
+}
+
+/// Returns the architecture as Kubernetes names it.
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" => "386",
+        other => other,
+    }
+}

@@ -1,0 +1,166 @@
+//! The doer of messages: puts the mind's questions to other nodes, and theirs to the mind.
+
+use agent::Event;
+use kernel::{AskId, NodeId, Span};
+use rear_proto::{Ask, Code, Refusal, Reply, Request, flavour::Party, wire::codec};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use transport::{AskError, Handle, Protocol, Tunnel};
+
+use crate::{door, host::Mind};
+
+/// Speaks to other nodes for the mind.
+#[derive(Clone)]
+pub struct Net {
+    handle: Handle,
+    mind: Mind,
+    tasks: TaskTracker,
+}
+
+/// Takes in the streams that other nodes open for a contract's channel.
+pub trait TunnelDoor: Send + Sync + 'static {
+    /// Serves one stream until it ends; `peer` is proven.
+    fn admit(&self, peer: NodeId, stream: Tunnel);
+}
+
+impl Net {
+    /// Makes the doer over a running transport.
+    pub fn new(handle: Handle, mind: Mind, tasks: TaskTracker) -> Self {
+        Self { handle, mind, tasks }
+    }
+
+    /// Puts a question; the answer, or the lack of one, goes to the mind.
+    pub fn ask(&self, ask: AskId, to: Party, body: Ask, deadline: Span) {
+        let Self { handle, mind, .. } = self.clone();
+        if !to.addresses.is_empty() {
+            handle.know(to.node, to.addresses);
+        }
+        self.tasks.spawn(async move {
+            let protocol = door::protocol_of(&body.request);
+            let name = body.request.name();
+            tracing::trace!(to = %to.node, message = name, "asking");
+            let answer = handle.ask(to.node, protocol, codec::encode(&body), deadline).await;
+            let reply = match answer {
+                Ok(bytes) => door::read_reply(&handle.id(), &to.node, &bytes),
+                Err(error) => Err(refusal_of(&error)),
+            };
+            if let Err(refusal) = &reply {
+                tracing::debug!(to = %to.node, message = name, %refusal, "no answer of use");
+            }
+            // When the node ends, nobody waits for this.
+            let _ = mind.tell(Event::Answered { ask, reply: reply.map(Box::new) }).await;
+        });
+    }
+
+    /// Remembers a node's addresses and keeps a connection to it.
+    pub fn keep_connected(&self, party: Party) {
+        self.handle.know(party.node, party.addresses);
+        self.handle.keep(party.node, true);
+    }
+
+    /// Closes all connections to a node and lets it in no more.
+    pub fn block(&self, node: NodeId) {
+        self.handle.keep(node, false);
+        self.handle.block(node);
+    }
+
+    /// Tells the mind what the transport tells, until the transport stops or `stop` is called.
+    pub async fn listen(self, mut events: transport::Events, tunnels: impl TunnelDoor, stop: CancellationToken) {
+        loop {
+            let event = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                event = events.next() => event,
+            };
+            let told = match event {
+                None => return,
+                Some(transport::Event::Listening { address }) => {
+                    tracing::info!(%address, "listening");
+                    self.mind.tell(Event::Addresses(self.handle.listening().await)).await
+                }
+                Some(transport::Event::Connected { peer, address, dialled }) => {
+                    tracing::debug!(%peer, %address, dialled, "connected");
+                    // Where a connection came from is no place to dial; where one was dialled is.
+                    let addresses = if dialled { vec![address] } else { Vec::new() };
+                    self.mind.tell(Event::PeerUp { party: Party { node: peer, addresses } }).await
+                }
+                Some(transport::Event::Disconnected { peer }) => {
+                    tracing::debug!(%peer, "disconnected");
+                    self.mind.tell(Event::PeerDown { node: peer }).await
+                }
+                Some(transport::Event::Asked { peer, protocol, body, answer }) => {
+                    self.serve(peer, protocol, body, answer);
+                    Ok(())
+                }
+                Some(transport::Event::Opened { peer, tunnel }) => {
+                    tunnels.admit(peer, tunnel);
+                    Ok(())
+                }
+                Some(transport::Event::RoundTrip { peer, span }) => {
+                    self.mind.tell(Event::RoundTrip { peer, span }).await
+                }
+                Some(transport::Event::Found { peer, addresses }) => {
+                    tracing::trace!(%peer, count = addresses.len(), "found");
+                    Ok(())
+                }
+                Some(transport::Event::Unreachable { peer }) => {
+                    tracing::debug!(%peer, "unreachable");
+                    Ok(())
+                }
+            };
+            if told.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Serves one question in a task of its own: decoding and signatures take other cores' time, not the mind's.
+    fn serve(&self, peer: NodeId, protocol: Protocol, body: Vec<u8>, answer: transport::Answer) {
+        let mind = self.mind.clone();
+        self.tasks.spawn(async move {
+            let reply = match door::read_ask(&peer, protocol, &body) {
+                Ok(ask) => {
+                    tracing::trace!(from = %peer, message = ask.request.name(), "asked");
+                    mind.ask(peer, ask).await
+                }
+                Err(refusal) => Err(refusal),
+            };
+            let reply = reply.unwrap_or_else(|refusal| Reply {
+                answer: refusal.into(),
+                steps: Vec::new(),
+                extensions: Default::default(),
+            });
+            if let Err(error) = answer.send(codec::encode(&reply)) {
+                tracing::debug!(to = %peer, %error, "an answer found nobody");
+            }
+        });
+    }
+}
+
+/// What the lack of an answer means to the manager that asked.
+fn refusal_of(error: &AskError) -> Refusal {
+    match error {
+        AskError::Timeout { .. } => Refusal::new(Code::Timeout, error.to_string()),
+        AskError::Busy { retry_after, .. } => {
+            Refusal::new(Code::Overloaded, error.to_string()).retry_after(*retry_after)
+        }
+        AskError::RequestTooLarge { .. } => Refusal::new(Code::TooLarge, error.to_string()),
+        AskError::Unreadable { .. } => Refusal::new(Code::Malformed, error.to_string()),
+        AskError::NotSent(_) => Refusal::new(Code::Unavailable, error.to_string()),
+        // It may have been acted upon: the same as no answer in time.
+        AskError::NoAnswer(_) | AskError::Closed(_) => Refusal::new(Code::Timeout, error.to_string()),
+    }
+}
+
+/// Puts one question before there is a mind, as joining a domain does.
+///
+/// # Errors
+/// The refusal, or why there was no answer.
+pub async fn ask_once(handle: &Handle, to: NodeId, request: Request, deadline: Span) -> Result<Reply, Refusal> {
+    let protocol = door::protocol_of(&request);
+    let body = Ask { request, tell: false, extensions: Default::default() };
+    let bytes = handle
+        .ask(to, protocol, codec::encode(&body), deadline)
+        .await
+        .map_err(|error| refusal_of(&error))?;
+    door::read_reply(&handle.id(), &to, &bytes)
+}

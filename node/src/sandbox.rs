@@ -1,0 +1,110 @@
+//! Real daemons as separate processes on this machine, for the demonstration and for tests.
+//!
+//! Loopback only, temporary data, every port chosen by the system, nothing looked for on the local network. What is
+//! started here ends with its owner: processes that are dropped are killed, directories are removed.
+
+mod process;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+
+pub use process::{Node, Output};
+
+/// What a daemon of a sandbox is told beside what `tombolo init` wrote.
+const LOOPBACK: &str = r#"
+listen = ["/ip4/127.0.0.1/udp/0/quic-v1", "/ip4/127.0.0.1/tcp/0"]
+mdns = false
+api = "127.0.0.1:0"
+"#;
+
+/// A place for daemons.
+#[derive(Debug)]
+pub struct Sandbox {
+    exe: PathBuf,
+    root: tempfile::TempDir,
+}
+
+impl Sandbox {
+    /// Makes a place in the system's temporary directory, for daemons of the program `exe`.
+    ///
+    /// # Errors
+    /// When no directory can be made there.
+    pub fn new(exe: impl Into<PathBuf>) -> io::Result<Self> {
+        let root = tempfile::Builder::new().prefix("tombolo-").tempdir()?;
+        Ok(Self { exe: exe.into(), root })
+    }
+
+    /// Returns the directory that holds everything.
+    pub fn path(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// Leaves everything where it is, and says where.
+    pub fn keep(self) -> PathBuf {
+        self.root.keep()
+    }
+
+    /// Names a node; nothing is made yet.
+    pub fn node(&self, name: &str) -> Node {
+        Node::new(self.exe.clone(), self.path().join(name), self.path().join(format!("{name}.log")))
+    }
+
+    /// Makes the first node of a domain, which offers what `settings` says and nothing else, and starts it.
+    ///
+    /// # Errors
+    /// When it can't be made or does not get ready.
+    pub async fn found(&self, name: &str, domain: &str, settings: &str) -> anyhow::Result<Node> {
+        let mut node = self.node(name);
+        node.expect(&["init", "--domain", domain, "--no-offer"]).await?;
+        node.configure(LOOPBACK)?;
+        node.configure(settings)?;
+        node.start().await?;
+        Ok(node)
+    }
+
+    /// Makes another node of the issuer's domain, which offers what `settings` says and nothing else, and starts it.
+    ///
+    /// # Errors
+    /// When it is not let in, can't be made or does not get ready.
+    pub async fn join(&self, name: &str, issuer: &Node, settings: &str) -> anyhow::Result<Node> {
+        let token = issuer.json(&["domain", "invite"]).await?;
+        let token = token.get("token").and_then(Value::as_str).context("there is no token in the answer")?;
+        let mut node = self.node(name);
+        node.expect(&["init", "--join", token, "--no-offer"]).await?;
+        node.configure(LOOPBACK)?;
+        node.configure(settings)?;
+        node.start().await?;
+        Ok(node)
+    }
+}
+
+/// Puts settings over those of a configuration file; a table is gone into, anything else is replaced.
+fn configure(file: &Path, settings: &str) -> anyhow::Result<()> {
+    let read = |text: &str| text.parse::<toml::Table>();
+    let text = std::fs::read_to_string(file).with_context(|| format!("can not read {}", file.display()))?;
+    let mut table = read(&text).with_context(|| format!("{} is no TOML", file.display()))?;
+    merge(&mut table, read(settings).context("the settings are no TOML")?);
+    std::fs::write(file, table.to_string()).with_context(|| format!("can not write {}", file.display()))
+}
+
+fn merge(into: &mut toml::Table, from: toml::Table) {
+    for (key, value) in from {
+        match (into.get_mut(&key), value) {
+            (Some(toml::Value::Table(old)), toml::Value::Table(new)) => merge(old, new),
+            (_, value) => drop(into.insert(key, value)),
+        }
+    }
+}
+
+/// Reads what a program printed as JSON.
+fn parse(text: &str) -> anyhow::Result<Value> {
+    match serde_json::from_str(text.trim()) {
+        Ok(value) => Ok(value),
+        Err(error) => bail!("this is no JSON ({error}): {text}"),
+    }
+}
