@@ -13,6 +13,7 @@ use rear_proto::{
 
 /// Everything that can happen to the Contract Manager.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "an answer is moved once from hand to hand, and is the commonest input")]
 pub enum Input {
     // -- from REAR, as a buyer --------------------------------------------------------------------------
     /// Buy.

@@ -1,0 +1,574 @@
+//! The buyer's part: orders are signed and sent, what comes back is verified, kept, or given back.
+
+use kernel::{AskId, ContractId, Key, NodeId, RequestId, Time};
+use rear_proto::{
+    Answer, Code, Contract, Endorsement, Mode, Order, Party, Purchase, Refusal, Request, Reserved, Row, Signed, Table,
+    Trace,
+    local::{Outcome, Side, Wish},
+    message::{Buy as BuyNow, EndReason, Reserve},
+    story::Deed,
+    tunnel,
+};
+
+use crate::{
+    agreement::Agreement,
+    close::Tell,
+    keys::closed,
+    mail::Effect,
+    manager::{Chore, Expiry, Manager, Purpose, none_yet},
+    record::{ContractRecord, HoldRecord, Name},
+    release::{About, LOST_AFTER},
+};
+
+/// What this node asks for, holds or has bought, under one key.
+#[derive(Debug)]
+pub(crate) struct Buy {
+    /// For which request, where it still waits; not known after a restart.
+    pub(crate) request: Option<RequestId>,
+    pub(crate) trace: Trace,
+    pub(crate) seller: Party,
+    pub(crate) order: Signed<Order>,
+    pub(crate) mode: Mode,
+    pub(crate) renew: bool,
+    pub(crate) stage: Stage,
+}
+
+/// How far it has come.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    /// RESERVE is said.
+    Asking(Tries),
+    /// The seller holds it.
+    Held,
+    /// PURCHASE is said.
+    Purchasing(Box<Signed<Purchase>>, Tries),
+    /// It is a contract.
+    Live(ContractId),
+}
+
+/// A question that is said again where it gets no answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tries {
+    /// When it was said first.
+    since: Time,
+    /// Until when an answer is of use.
+    until: Time,
+    /// How often it was said.
+    count: u32,
+    inflight: Option<AskId>,
+}
+
+impl Tries {
+    const fn new(since: Time, until: Time) -> Self {
+        Self { since, until, count: 0, inflight: None }
+    }
+}
+
+impl Stage {
+    const fn tries(&mut self) -> Option<&mut Tries> {
+        match self {
+            Self::Asking(tries) | Self::Purchasing(_, tries) => Some(tries),
+            Self::Held | Self::Live(_) => None,
+        }
+    }
+}
+
+impl Manager {
+    /// Signs an order and sends it.
+    pub(crate) fn start_buying(
+        &mut self,
+        now: Time,
+        request: RequestId,
+        wish: Wish,
+        trace: Trace,
+        out: &mut Vec<Effect>,
+    ) {
+        let key = wish.key;
+        if self.buys.get(&key).is_some_and(|buy| buy.request == Some(request)) {
+            return;
+        }
+        if let Err(refusal) = self.may_buy(now, &wish) {
+            return out.push(Effect::Refused { request, key, refusal });
+        }
+        let order = Order {
+            key,
+            buyer: self.me,
+            seller: wish.seller.node,
+            placed: now,
+            flavour: wish.flavour,
+            epoch: wish.epoch,
+            partition: wish.partition,
+            mode: wish.mode,
+            term: wish.term,
+            activate_within: wish.activate_within.unwrap_or(self.config.activate_within),
+            ceiling: wish.ceiling,
+            tunnel_key: tunnel::public(&tunnel::secret(&self.signer, &key)),
+            extensions: none_yet(),
+        };
+        let buy = Buy {
+            request: Some(request),
+            trace,
+            seller: wish.seller,
+            order: Signed::new(order, &self.signer),
+            mode: wish.mode,
+            renew: wish.renew,
+            stage: Stage::Asking(Tries::new(now, now + self.config.answer_within)),
+        };
+        self.buys.insert(key, buy);
+        out.push(Effect::Did(trace, Deed::ReserveSent));
+        self.say(now, key, out);
+    }
+
+    fn may_buy(&self, now: Time, wish: &Wish) -> Result<(), Refusal> {
+        let name = Name { buyer: self.me, key: wish.key };
+        if self.buys.contains_key(&wish.key) || self.tellings.contains_key(&name) {
+            return Err(crate::keys::reused(&name));
+        }
+        if let Some(reason) = self.keys.closed(now, &name) {
+            return Err(closed(&name, reason));
+        }
+        if wish.seller.node == self.me {
+            return Err(Refusal::new(Code::Malformed, "a node does not buy from itself"));
+        }
+        if self.credentials.is_none() {
+            return Err(Refusal::new(Code::NotAMember, "this node has no proof of membership yet"));
+        }
+        self.check_storage()
+    }
+
+    /// Purchases what is held.
+    pub(crate) fn start_purchase(
+        &mut self,
+        now: Time,
+        request: RequestId,
+        key: Key,
+        trace: Trace,
+        out: &mut Vec<Effect>,
+    ) {
+        if let Err(refusal) = self.begin_purchase(now, request, key, trace, out) {
+            out.push(Effect::Refused { request, key, refusal });
+        }
+    }
+
+    fn begin_purchase(
+        &mut self,
+        now: Time,
+        request: RequestId,
+        key: Key,
+        trace: Trace,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), Refusal> {
+        let name = Name { buyer: self.me, key };
+        let Some(buy) = self.buys.get_mut(&key) else {
+            return Err(match self.keys.closed(now, &name) {
+                Some(EndReason::Expired) => {
+                    Refusal::new(Code::Expired, format!("the time to purchase reservation {key} has passed"))
+                }
+                Some(reason) => closed(&name, reason),
+                None => Refusal::new(Code::NotFound, format!("there is no reservation {key}")),
+            });
+        };
+        match buy.stage {
+            Stage::Held => {}
+            // It is under way, or done, already: the answer has gone or will go to whoever asked first.
+            Stage::Purchasing(..) | Stage::Live(_) => return Ok(()),
+            Stage::Asking(_) => {
+                return Err(Refusal::new(Code::Unavailable, format!("reservation {key} is not held yet")));
+            }
+        }
+        let Some(hold) = self.holds.get(&name) else {
+            return Err(Refusal::new(Code::NotFound, format!("there is no reservation {key}")));
+        };
+        if !self.storage {
+            return Err(Code::Storage.into());
+        }
+        let purchase = Purchase { key, reserved: hold.reserved.digest(), extensions: none_yet() };
+        let until = (now + self.config.answer_within).min(hold.lapses);
+        let tries = Tries::new(now, until);
+        (buy.request, buy.trace) = (Some(request), trace);
+        buy.stage = Stage::Purchasing(Box::new(Signed::new(purchase, &self.signer)), tries);
+        self.say(now, key, out);
+        Ok(())
+    }
+
+    /// Says RESERVE or PURCHASE.
+    fn say(&mut self, now: Time, key: Key, out: &mut Vec<Effect>) {
+        let try_within = self.config.try_within();
+        let Some(credentials) = self.credentials.clone() else { return };
+        let Some(buy) = self.buys.get_mut(&key) else { return };
+        let Some(&mut Tries { until, .. }) = buy.stage.tries() else { return };
+        let deadline = now.until(until).min(try_within);
+        let request = match &buy.stage {
+            Stage::Asking(_) => Request::Reserve(Reserve {
+                now,
+                deadline,
+                endorsement: Endorsement::Member(credentials),
+                order: buy.order.clone(),
+                extensions: none_yet(),
+            }),
+            Stage::Purchasing(purchase, _) => {
+                let purchase = (**purchase).clone();
+                Request::Purchase(BuyNow { now, deadline, purchase, extensions: none_yet() })
+            }
+            Stage::Held | Stage::Live(_) => return,
+        };
+        let (to, trace) = (buy.seller.clone(), buy.trace);
+        let ask = self.ask(Purpose::Buy(key), to, request, deadline, trace, out);
+        if let Some(tries) = self.buys.get_mut(&key).and_then(|buy| buy.stage.tries()) {
+            tries.count += 1;
+            tries.inflight = Some(ask);
+        }
+        self.chores.set(Chore::Repeat(key), now + deadline + LOST_AFTER);
+    }
+
+    /// A question got no answer: it is said again while that is of use.
+    pub(crate) fn repeat_or_give_up(&mut self, now: Time, key: Key, out: &mut Vec<Effect>) {
+        let most = self.config.tries;
+        let Some(buy) = self.buys.get_mut(&key) else { return };
+        let Some(tries) = buy.stage.tries() else { return };
+        if tries.count < most && now < tries.until {
+            return self.say(now, key, out);
+        }
+        let peer = buy.seller.node;
+        out.push(Effect::Rated { peer, outcome: Outcome::Silent });
+        let text = format!("{peer} did not answer in time");
+        self.fail_buy(now, key, Refusal::new(Code::Timeout, text), Tell::Yes, EndReason::Released, out);
+    }
+
+    /// The seller answered RESERVE or PURCHASE, or did not.
+    pub(crate) fn answered_buy(
+        &mut self,
+        now: Time,
+        key: Key,
+        ask: AskId,
+        answer: Result<Answer, Refusal>,
+        out: &mut Vec<Effect>,
+    ) {
+        let repeat_after = self.config.repeat_after;
+        let Some(buy) = self.buys.get_mut(&key) else { return self.answered_nobody(now, answer, out) };
+        let peer = buy.seller.node;
+        let Some(tries) = buy.stage.tries() else { return };
+        let (current, more) = (tries.inflight == Some(ask), tries.count > 1);
+        let said = match answer {
+            Err(refusal) if is_silence(&refusal) => {
+                if current {
+                    tries.inflight = None;
+                    if tries.count < self.config.tries && now + repeat_after < tries.until {
+                        self.chores.set(Chore::Repeat(key), now + repeat_after);
+                    } else {
+                        self.exhaust(now, key, out);
+                    }
+                }
+                return;
+            }
+            Ok(Answer::Refused(refusal)) | Err(refusal) => Err(refusal),
+            Ok(answer) => Ok(answer),
+        };
+        match said {
+            Ok(Answer::Contract(contract)) => self.take_contract(now, key, contract, out),
+            Ok(Answer::Reserved(reserved)) => self.take_hold(now, key, reserved, out),
+            // What is said now may still be answered otherwise than what was said before.
+            Err(_) if !current => {}
+            Err(refusal) => {
+                let purchasing = matches!(buy.stage, Stage::Purchasing(..));
+                out.push(Effect::Rated { peer, outcome: refused_as(purchasing, &refusal) });
+                // Of two questions one may still be on its way, to be granted after the other was refused.
+                let tell = if more || purchasing { Tell::Yes } else { Tell::No };
+                self.fail_buy(now, key, refusal, tell, EndReason::Released, out);
+            }
+            Ok(_) => self.take_nothing(now, key, "the answer is none to the question", out),
+        }
+    }
+
+    /// Gives up a question whose tries are used up.
+    fn exhaust(&mut self, now: Time, key: Key, out: &mut Vec<Effect>) {
+        if let Some(tries) = self.buys.get_mut(&key).and_then(|buy| buy.stage.tries()) {
+            tries.count = u32::MAX;
+        }
+        self.repeat_or_give_up(now, key, out);
+    }
+
+    /// An answer came to a question that nobody remembers.
+    pub(crate) fn answered_late(&mut self, now: Time, answer: Result<Answer, Refusal>, out: &mut Vec<Effect>) {
+        let Some(order) = self.promised(&answer) else { return };
+        match (self.buys.get(&order.key).map(|buy| &buy.stage), answer) {
+            (None, answer) => self.answered_nobody(now, answer, out),
+            (Some(Stage::Asking(_) | Stage::Purchasing(..)), Ok(Answer::Contract(contract))) => {
+                self.take_contract(now, order.key, contract, out);
+            }
+            (Some(Stage::Asking(_)), Ok(Answer::Reserved(reserved))) => {
+                self.take_hold(now, order.key, reserved, out);
+            }
+            (Some(_), _) => {}
+        }
+    }
+
+    /// A promise came to a question that was given up: it is given back.
+    fn answered_nobody(&mut self, now: Time, answer: Result<Answer, Refusal>, out: &mut Vec<Effect>) {
+        let Some(order) = self.promised(&answer).filter(|order| order.seller != self.me) else { return };
+        let name = Name { buyer: self.me, key: order.key };
+        let peer = Party { node: order.seller, addresses: Vec::new() };
+        self.tell(now, name, peer, EndReason::Released, false, About::Question, out);
+    }
+
+    /// Returns the order of this node's own that an answer promises something over.
+    fn promised(&self, answer: &Result<Answer, Refusal>) -> Option<Order> {
+        let order = match answer {
+            Ok(Answer::Contract(signed)) => signed.claimed()?.order,
+            Ok(Answer::Reserved(signed)) => signed.claimed()?.order,
+            _ => return None,
+        };
+        order.open(&self.me).ok().cloned()
+    }
+
+    /// The seller's contract: verified, kept and used, or given back.
+    fn take_contract(&mut self, now: Time, key: Key, signed: Signed<Contract>, out: &mut Vec<Effect>) {
+        let (agreement, since) = match self.verify_contract(now, key, signed) {
+            Ok(good) => good,
+            Err(refusal) => return self.take_bad(now, key, refusal, out),
+        };
+        let Some(buy) = self.buys.get_mut(&key) else { return };
+        let (request, trace) = (buy.request, buy.trace);
+        let (id, activate_by) = (agreement.id, since + agreement.activate_within);
+        let seller = agreement.order.seller;
+        if activate_by <= now || !self.storage {
+            let refusal = if self.storage {
+                Refusal::new(Code::Timeout, format!("{seller} answered when the time to use it had passed"))
+            } else {
+                Code::Storage.into()
+            };
+            return self.fail_buy(now, key, refusal, Tell::Yes, EndReason::Released, out);
+        }
+        buy.stage = Stage::Live(id);
+        self.chores.cancel(&Chore::Repeat(key));
+        out.push(Effect::Keep(agreement.row()));
+        self.hold_purchased(now, &agreement.name(), out);
+        out.push(Effect::Rated { peer: seller, outcome: Outcome::Answered });
+        out.push(Effect::Did(trace, Deed::ContractStored));
+        if let Some(request) = request {
+            out.push(Effect::Signed { request, key, contract: agreement.bought(), trace });
+        }
+        out.push(Effect::DeployRouter { router: Box::new(agreement.router()), trace });
+        self.bring_to_life(agreement, since, activate_by, now);
+        out.push(Effect::Changed { contract: id });
+    }
+
+    fn verify_contract(
+        &self,
+        now: Time,
+        key: Key,
+        signed: Signed<Contract>,
+    ) -> Result<(Agreement, Time), Refusal> {
+        let malformed = |text: String| Refusal::new(Code::Malformed, text);
+        let Some(buy) = self.buys.get(&key) else { return Err(Code::NotFound.into()) };
+        let seller = buy.seller.node;
+        let bad = |what: &dyn std::fmt::Display| malformed(format!("the contract of {seller} is not good: {what}"));
+        let since = match (&buy.stage, buy.mode) {
+            (Stage::Asking(tries), Mode::Direct) | (Stage::Purchasing(_, tries), Mode::Hold) => tries.since,
+            _ => return Err(bad(&"it was not asked for")),
+        };
+        let (contract, _) = Contract::verify(&signed, &self.me, &seller).map_err(|error| bad(&error))?;
+        if contract.order != buy.order {
+            return Err(bad(&"it is over another order"));
+        }
+        if let Stage::Purchasing(purchase, _) = &buy.stage
+            && contract.held.as_ref().is_none_or(|held| held.purchase != **purchase)
+        {
+            return Err(bad(&"it is over another purchase"));
+        }
+        let Endorsement::Member(credentials) = &contract.endorsement;
+        credentials.verify(&self.domain, &seller, now).map_err(|error| bad(&error))?;
+        let record = ContractRecord {
+            contract: signed,
+            side: Side::Consumer,
+            peer: buy.seller.clone(),
+            since,
+            renew: buy.renew,
+            was_active: false,
+            end: None,
+        };
+        Agreement::new(record).map(|agreement| (agreement, since)).ok_or_else(|| bad(&"it can not be read"))
+    }
+
+    /// The seller's hold: verified and kept, or given back.
+    fn take_hold(&mut self, now: Time, key: Key, signed: Signed<Reserved>, out: &mut Vec<Effect>) {
+        let Some(buy) = self.buys.get_mut(&key) else { return };
+        let seller = buy.seller.node;
+        let Stage::Asking(Tries { since, .. }) = buy.stage else { return };
+        let (price, purchase_within) = match Reserved::verify(&signed, &buy.order, &self.me, &seller) {
+            Ok(reserved) => (reserved.price, reserved.purchase_within),
+            Err(error) => {
+                let text = format!("the hold of {seller} is not good: {error}");
+                return self.take_bad(now, key, Refusal::new(Code::Malformed, text), out);
+            }
+        };
+        let (name, lapses) = (Name { buyer: self.me, key }, since + purchase_within);
+        if lapses <= now || !self.storage {
+            let refusal = if self.storage {
+                Refusal::new(Code::Timeout, format!("{seller} answered when the time to purchase had passed"))
+            } else {
+                Code::Storage.into()
+            };
+            return self.fail_buy(now, key, refusal, Tell::Yes, EndReason::Released, out);
+        }
+        buy.stage = Stage::Held;
+        self.chores.cancel(&Chore::Repeat(key));
+        let hold = HoldRecord {
+            reserved: signed,
+            side: Side::Consumer,
+            peer: buy.seller.clone(),
+            renew: buy.renew,
+            lapses,
+            purchased: None,
+            end: None,
+        };
+        out.push(Effect::Keep(Row::put(Table::Reservations, name.bytes(), &hold)));
+        out.push(Effect::Rated { peer: seller, outcome: Outcome::Answered });
+        if let Some(request) = buy.request {
+            out.push(Effect::Held { request, key, price, purchase_within: now.until(lapses) });
+        }
+        self.expiries.set(Expiry::Hold(name), lapses);
+        self.holds.insert(name, hold);
+    }
+
+    fn take_nothing(&mut self, now: Time, key: Key, what: &str, out: &mut Vec<Effect>) {
+        self.take_bad(now, key, Refusal::new(Code::Malformed, what), out);
+    }
+
+    /// What the seller answered is not good.
+    fn take_bad(&mut self, now: Time, key: Key, refusal: Refusal, out: &mut Vec<Effect>) {
+        let Some(buy) = self.buys.get(&key) else { return };
+        out.push(Effect::Rated { peer: buy.seller.node, outcome: Outcome::Failed });
+        self.fail_buy(now, key, refusal, Tell::Yes, EndReason::Released, out);
+    }
+
+    /// Gives up what is asked for or held, and tells REAR why.
+    fn fail_buy(
+        &mut self,
+        now: Time,
+        key: Key,
+        refusal: Refusal,
+        tell: Tell,
+        reason: EndReason,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(request) = self.drop_buy(now, key, reason, tell, out) else { return };
+        out.push(Effect::Refused { request, key, refusal });
+    }
+
+    /// Ends what is asked for or held, and not yet a contract; returns the request that waited for it.
+    fn drop_buy(
+        &mut self,
+        now: Time,
+        key: Key,
+        reason: EndReason,
+        tell: Tell,
+        out: &mut Vec<Effect>,
+    ) -> Option<RequestId> {
+        let name = Name { buyer: self.me, key };
+        let buy = self.buys.get(&key).filter(|buy| !matches!(buy.stage, Stage::Live(_)))?;
+        let about = if matches!(buy.stage, Stage::Asking(_)) { About::Question } else { About::Hold };
+        let (peer, request) = (buy.seller.clone(), buy.request);
+        self.forget_buy(now, &key, reason);
+        self.end_hold(now, &name, tell.end(reason, now), out);
+        if tell != Tell::No {
+            self.tell(now, name, peer, reason, tell == Tell::Awaited, about, out);
+        }
+        request
+    }
+
+    /// Forgets what was bought or asked for, except that its key is used up.
+    pub(crate) fn forget_buy(&mut self, now: Time, key: &Key, reason: EndReason) {
+        if self.buys.remove(key).is_some() {
+            self.chores.cancel(&Chore::Repeat(*key));
+            let name = Name { buyer: self.me, key: *key };
+            self.keys.release(name, reason, now + self.config.keys_kept, self.config.max_refusals_per_buyer);
+        }
+    }
+
+    /// REAR gives up what was bought, held or asked for.
+    pub(crate) fn end_buy(&mut self, now: Time, key: Key, reason: EndReason, out: &mut Vec<Effect>) {
+        let name = Name { buyer: self.me, key };
+        match self.buys.get(&key).map(|buy| &buy.stage) {
+            Some(Stage::Live(contract)) => {
+                let contract = *contract;
+                self.close_contract(now, contract, reason, Tell::Awaited, out);
+            }
+            Some(Stage::Asking(_) | Stage::Held | Stage::Purchasing(..)) => {
+                self.drop_buy(now, key, reason, Tell::Awaited, out);
+            }
+            None => match self.tellings.get_mut(&name) {
+                Some(telling) => telling.awaited = true,
+                None => self.ended(&key, self.keys.closed(now, &name).unwrap_or(reason), out),
+            },
+        }
+    }
+
+    /// The seller has ended what this node bought, held or asks for.
+    pub(crate) fn released_by_seller(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        key: Key,
+        reason: EndReason,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(buy) = self.buys.get(&key).filter(|buy| buy.seller.node == from) else { return };
+        match &buy.stage {
+            Stage::Live(contract) => {
+                let contract = *contract;
+                self.close_contract(now, contract, reason, Tell::No, out);
+            }
+            Stage::Held => {
+                self.drop_buy(now, key, reason, Tell::No, out);
+                self.ended(&key, reason, out);
+            }
+            Stage::Asking(_) | Stage::Purchasing(..) => {
+                let refusal = closed(&Name { buyer: self.me, key }, reason);
+                self.fail_buy(now, key, refusal, Tell::No, reason, out);
+            }
+        }
+    }
+
+    /// The time to purchase what is held has passed.
+    pub(crate) fn taken_hold_lapsed(&mut self, now: Time, name: Name, out: &mut Vec<Effect>) {
+        match self.buys.get(&name.key).map(|buy| &buy.stage) {
+            Some(Stage::Held) => {
+                self.drop_buy(now, name.key, EndReason::Expired, Tell::Yes, out);
+                self.ended(&name.key, EndReason::Expired, out);
+            }
+            Some(Stage::Purchasing(..)) => self.exhaust(now, name.key, out),
+            Some(Stage::Asking(_) | Stage::Live(_)) | None => {}
+        }
+    }
+
+    /// A seller is no longer a member: nothing of what it was asked for or holds will come to anything.
+    pub(crate) fn give_up_seller(&mut self, now: Time, node: &NodeId, out: &mut Vec<Effect>) {
+        let keys: Vec<Key> =
+            self.buys.iter().filter(|(_, buy)| buy.seller.node == *node).map(|(key, _)| *key).collect();
+        for key in keys {
+            let held = matches!(self.buys.get(&key).map(|buy| &buy.stage), Some(Stage::Held));
+            let waits = self.drop_buy(now, key, EndReason::Removed, Tell::No, out);
+            if held {
+                self.ended(&key, EndReason::Removed, out);
+            } else if let Some(request) = waits {
+                let refusal = Refusal::new(Code::NotAMember, format!("{node} is no longer a member of the domain"));
+                out.push(Effect::Refused { request, key, refusal });
+            }
+        }
+    }
+}
+
+/// Says whether this stands for no answer at all.
+pub(crate) fn is_silence(refusal: &Refusal) -> bool {
+    matches!(refusal.code(), Code::Timeout | Code::Unavailable)
+}
+
+/// Returns how a seller did that refused: what it holds it has promised to sell.
+fn refused_as(purchasing: bool, refusal: &Refusal) -> Outcome {
+    match refusal.code() {
+        Code::Expired | Code::Overloaded | Code::Storage | Code::ClockSkew => Outcome::Answered,
+        _ if purchasing => Outcome::Failed,
+        _ => Outcome::Answered,
+    }
+}

@@ -1,0 +1,102 @@
+//! The settings of the Contract Manager.
+
+use kernel::Span;
+use serde::{Deserialize, Serialize};
+
+/// What can be set of agreeing and of keeping to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Config {
+    // -- asking -----------------------------------------------------------------------------------------
+    /// Within which time RESERVE, PURCHASE and RENEW must be answered, all tries together.
+    ///
+    /// An agreement costs a round trip and a sync of the disk; half of the default *activate within* is then left
+    /// for the peering.
+    pub answer_within: Span,
+    /// How often RESERVE and PURCHASE are said before their time is over: once more is enough for a lost message.
+    pub tries: u32,
+    /// How long after a try that got no answer the next one follows; doubled each time for RELEASE, which is
+    /// repeated for a whole lease.
+    pub repeat_after: Span,
+    /// Within which time one RELEASE must be answered: longer than [`capacity_back_within`](Self::capacity_back_within),
+    /// because the answer waits for the capacity.
+    pub release_answer_within: Span,
+
+    // -- the three clocks -------------------------------------------------------------------------------
+    /// Within which time the peering of an own order will open, where the wish does not say.
+    pub activate_within: Span,
+    /// The longest *activate within* that is sold: it is the time for which capacity may stand idle unpaid.
+    pub max_activate_within: Span,
+    /// For how long a hold that is given may be purchased.
+    pub purchase_within: Span,
+    /// For how long a contract lives without a word from the other party; a keepalive goes out every third of it.
+    pub lease: Span,
+    /// The longest term that is sold at once.
+    pub max_term: Span,
+    /// The longest that a contract can last with all its renewals.
+    pub max_total_term: Span,
+    /// After which part of its term a contract in use is renewed, in per cent: two thirds leave a third of the term
+    /// to repeat in.
+    pub renew_at_percent: u64,
+
+    // -- as a seller ------------------------------------------------------------------------------------
+    /// By how much the clocks of buyer and seller may differ.
+    pub clock_skew: Span,
+    /// The longest that a RELEASE waits for the workloads to be gone before it is answered anyway: the grace of 10 s,
+    /// and as much again as a kill may take.
+    pub capacity_back_within: Span,
+    /// The most holds, and contracts that are not yet active, that one buyer may have.
+    pub pending_per_buyer: usize,
+    /// The most of them that all buyers may have.
+    pub pending: usize,
+
+    // -- memory -----------------------------------------------------------------------------------------
+    /// For how long a key is remembered after what it named has ended.
+    pub keys_kept: Span,
+    /// The most keys that are remembered so; beyond it the oldest are forgotten. An order older than a minute is
+    /// refused anyway, so a forgotten key can't be used twice.
+    pub max_keys: usize,
+    /// The most refusals and early RELEASEs that are remembered of one buyer.
+    pub max_refusals_per_buyer: usize,
+    /// The most ended contracts, and the most ended holds, that are shown; all contracts stay in the ledger.
+    pub ended_shown: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            answer_within: Span::secs(5),
+            tries: 2,
+            repeat_after: Span::millis(500),
+            release_answer_within: Span::secs(20),
+            activate_within: Span::secs(10),
+            max_activate_within: Span::secs(600),
+            purchase_within: Span::secs(30),
+            lease: Span::secs(60),
+            max_term: Span::secs(30 * 86_400),
+            max_total_term: Span::secs(365 * 86_400),
+            renew_at_percent: 66,
+            clock_skew: Span::secs(30),
+            capacity_back_within: Span::secs(15),
+            pending_per_buyer: 32,
+            pending: 4096,
+            keys_kept: Span::secs(3600),
+            max_keys: 65_536,
+            max_refusals_per_buyer: 256,
+            ended_shown: 1024,
+        }
+    }
+}
+
+impl Config {
+    /// Returns the time between two keepalives to one peer.
+    pub(crate) fn keepalive_every(&self) -> Span {
+        // A lease of nothing would keep the node busy with nothing else.
+        self.lease.divided(3).max(Span::millis(10))
+    }
+
+    /// Returns the time that one try of a question may take.
+    pub(crate) fn try_within(&self) -> Span {
+        self.answer_within.divided(u64::from(self.tries)).max(Span::millis(1))
+    }
+}
