@@ -1,0 +1,304 @@
+//! The consumer's end of a peering, at its boundary.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use common::*;
+use kernel::{Digest, NodeId, Span, Ticket};
+use rear_proto::{
+    Code,
+    fabric::{FabricAnswer, FabricRequest},
+    workload::Status,
+};
+use vfabric::{Input, PeeringState};
+
+fn up() -> Input {
+    Input::PeerUp { node: PEER }
+}
+
+/// A consumer whose web server runs at the far end, as of the provider's stamp 1.5.
+fn running() -> Story {
+    let mut story = Story::consumer();
+    story.on(deploy(THERE), &["send Deploy web"]).answered_stamped(
+        "Deploy",
+        FabricAnswer::Deployed(Status::Running),
+        stamped(1, 5),
+        &["status 7 Running", "expose 7 http 80 of web there"],
+    );
+    story
+}
+
+fn pushed(status: Status) -> FabricRequest {
+    FabricRequest::Status { workload: "web".to_owned(), status }
+}
+
+#[test]
+fn a_peering_is_opened_by_one_request_and_told_once() {
+    let mut story = Story::consumer();
+    story.on(peer(), &["peered in Own(1)"]).quiet_for(Span::secs(3600));
+    let peering = story.manager.peerings().next().unwrap();
+    assert_eq!((peering.peer, peering.state), (PEER, PeeringState::Open));
+}
+
+#[test]
+fn a_lost_request_is_repeated_without_another_deed() {
+    let mut story = Story::new();
+    story.given(peer());
+    story.unanswered("ResourceRequest", &[]);
+    assert_eq!(story.waits(), ["send ResourceRequest told in Own(1)"]);
+    story.answered("ResourceRequest", offer(), &["did ConsumerTold in Own(1)", "peered in Own(1)"]);
+}
+
+#[test]
+fn a_peering_that_does_not_open_in_time_is_given_up_and_can_be_asked_for_anew() {
+    let mut story = Story::new();
+    story.given(peer());
+    let mut requests = 1;
+    let end = loop {
+        let id = story.number("ResourceRequest");
+        let said = story.given(Input::Answered { id, reply: Err(Code::Unavailable.into()) });
+        if !said.is_empty() {
+            break said;
+        }
+        let said = story.waits();
+        assert_eq!(said, ["send ResourceRequest told in Own(1)"]);
+        requests += 1;
+    };
+    assert_eq!(end, ["unpeered Unavailable"]);
+    assert!(requests > 1, "it was to be tried a few times");
+    story.on(peer(), &["did ResourceRequestSent in Own(1)", "send ResourceRequest told in Own(1)"]);
+}
+
+#[test]
+fn silence_of_whoever_should_report_an_answer_counts_as_no_answer() {
+    let mut story = Story::new();
+    story.given(peer());
+    let said = story.pass(Span::secs(60));
+    assert_eq!(said.last().map(String::as_str), Some("unpeered Timeout"), "{said:?}");
+}
+
+#[test]
+fn a_replica_runs_and_its_port_is_exposed_once() {
+    let mut story = running();
+    story
+        .on(deploy(THERE), &["status 7 Running"])
+        .hears(pushed(Status::Starting), &["status 7 Starting", "reply 1 done"])
+        .hears(pushed(Status::Running), &["status 7 Running", "reply 2 done"])
+        .on(
+            Input::Exposed { request: WEB, port: "http".into(), url: "http://127.0.0.1:1/".into() },
+            &["exposed 7 http http://127.0.0.1:1/"],
+        )
+        .quiet_for(Span::secs(3600));
+}
+
+#[test]
+fn a_missing_component_is_shipped_and_the_deploy_said_again() {
+    Story::consumer()
+        .on(deploy(THERE), &["send Deploy web"])
+        .answered("Deploy", FabricAnswer::Missing(DIGEST), &["ship 0505"])
+        .answered("Ship", FabricAnswer::Done, &["send Deploy web"])
+        .answered("Deploy", FabricAnswer::Deployed(Status::Starting), &["status 7 Starting"]);
+}
+
+#[test]
+fn a_provider_gets_no_other_component_and_none_for_ever() {
+    Story::consumer().on(deploy(THERE), &["send Deploy web"]).answered(
+        "Deploy",
+        FabricAnswer::Missing(Digest([9; 32])),
+        &["status 7 Failed: the provider asks for another component"],
+    );
+    let mut story = Story::consumer();
+    story.given(deploy(THERE));
+    for _ in 0..3 {
+        story.answered("Deploy", FabricAnswer::Missing(DIGEST), &["ship 0505"]);
+        story.answered("Ship", FabricAnswer::Done, &["send Deploy web"]);
+    }
+    story.answered(
+        "Deploy",
+        FabricAnswer::Missing(DIGEST),
+        &["status 7 Failed: the provider asks for the component again and again"],
+    );
+}
+
+#[test]
+fn a_component_that_is_not_here_or_not_wanted_fails_the_replica() {
+    for (code, text) in [(Code::NotFound, "NotFound"), (Code::TooLarge, "TooLarge")] {
+        let mut story = Story::consumer();
+        story.given(deploy(THERE));
+        story.answered("Deploy", FabricAnswer::Missing(DIGEST), &["ship 0505"]);
+        let expected = format!("status 7 Failed: the component could not be sent to the provider: {text}: no");
+        story.refused("Ship", code, &[&expected]);
+    }
+}
+
+#[test]
+fn a_lost_deploy_is_said_again_for_as_long_as_the_contract_lives() {
+    let mut story = Story::consumer();
+    story.given(deploy(THERE));
+    for _ in 0..20 {
+        story.unanswered("Deploy", &[]);
+        assert_eq!(story.waits(), ["send Deploy web"]);
+    }
+    story.on(closed(), &[]).quiet_for(Span::secs(3600));
+}
+
+#[test]
+fn a_refusal_that_passes_is_waited_out_and_one_that_stays_fails_the_replica() {
+    let mut story = Story::consumer();
+    story.given(deploy(THERE));
+    story.refused("Deploy", Code::Overloaded, &[]);
+    assert_eq!(story.waits(), ["send Deploy web"]);
+    story
+        .refused("Deploy", Code::TooLarge, &["status 7 Failed: TooLarge: no"])
+        .quiet_for(Span::secs(3600))
+        .on(deploy(THERE), &["send Deploy web"]);
+}
+
+#[test]
+fn of_two_words_that_cross_the_later_said_counts() {
+    running()
+        .hears_stamped(pushed(failed("old")), stamped(1, 4), &["reply 1 done"])
+        .hears_stamped(pushed(failed("same")), stamped(1, 5), &["reply 2 done"])
+        .hears_stamped(pushed(Status::Succeeded), stamped(1, 6), &["status 7 Succeeded", "reply 3 done"])
+        .hears_stamped(pushed(Status::Starting), stamped(2, 1), &["status 7 Starting", "reply 4 done"])
+        .hears_stamped(pushed(failed("of its life before")), stamped(1, 999), &["reply 5 done"]);
+}
+
+#[test]
+fn a_provider_that_is_seen_again_gets_everything_again() {
+    let mut story = running();
+    story
+        .on(Input::PeerUp { node: NodeId([9; 32]) }, &[])
+        .on(up(), &["send ResourceRequest"])
+        .on(up(), &[])
+        .answered("ResourceRequest", offer(), &["send Deploy web"])
+        .answered_stamped("Deploy", FabricAnswer::Deployed(Status::Starting), stamped(2, 1), &["status 7 Starting"])
+        .hears_stamped(pushed(Status::Running), stamped(2, 2), &["status 7 Running", "reply 1 done"]);
+}
+
+#[test]
+fn a_provider_that_says_it_knows_nothing_is_asked_again_and_given_up_at_last() {
+    let mut story = Story::consumer();
+    story.given(deploy(THERE));
+    story.refused("Deploy", Code::Closed, &[]);
+    assert_eq!(story.waits(), ["send ResourceRequest"]);
+    story.answered("ResourceRequest", offer(), &["send Deploy web"]).refused("Deploy", Code::Closed, &[]);
+    for _ in 0..2 {
+        assert_eq!(story.waits(), ["send ResourceRequest"]);
+        story.refused("ResourceRequest", Code::NotFound, &[]);
+    }
+    assert_eq!(story.waits(), ["send ResourceRequest"]);
+    story
+        .refused("ResourceRequest", Code::NotFound, &["unpeered NotFound"])
+        .quiet_for(Span::secs(3600))
+        .on(closed(), &[]);
+}
+
+#[test]
+fn silence_of_a_provider_that_was_there_never_ends_a_peering() {
+    let mut story = running();
+    story.given(up());
+    for _ in 0..50 {
+        story.unanswered("ResourceRequest", &[]);
+        assert_eq!(story.waits(), ["send ResourceRequest"]);
+    }
+}
+
+#[test]
+fn undeploying_closes_the_port_at_once_and_ends_when_the_provider_says_so() {
+    let mut story = running();
+    story
+        .on(undeploy(THERE), &["unexpose 7", "send Undeploy web"])
+        .on(undeploy(THERE), &[])
+        .hears(pushed(Status::Stopped), &["reply 1 NotFound: no such workload is deployed under this contract"])
+        .answered("Undeploy", FabricAnswer::Done, &["undeployed 7"])
+        .on(undeploy(THERE), &["send Undeploy web"]);
+}
+
+#[test]
+fn undeploying_ends_without_an_answer_too() {
+    let mut story = running();
+    story.given(undeploy(THERE));
+    let began = story.now;
+    let mut said = Vec::new();
+    while !said.contains(&"undeployed 7".to_owned()) {
+        said.extend(story.pass(Span::secs(1)));
+    }
+    assert!(said.iter().filter(|word| *word == "send Undeploy web").count() >= 1, "{said:?}");
+    assert!(story.now.since(began) <= Span::secs(16), "{:?}", story.now.since(began));
+    story.quiet_for(Span::secs(3600));
+}
+
+#[test]
+fn a_provider_without_the_peering_runs_nothing_of_it() {
+    running().on(undeploy(THERE), &["unexpose 7", "send Undeploy web"]).refused(
+        "Undeploy",
+        Code::Closed,
+        &["undeployed 7"],
+    );
+}
+
+#[test]
+fn the_end_of_a_contract_forgets_all_and_answers_who_waits() {
+    let mut story = running();
+    story.on(closed(), &["unexpose 7"]).on(undeploy(THERE), &["undeployed 7"]).on(up(), &[]);
+    let mut story = running();
+    story.given(undeploy(THERE));
+    story.on(closed(), &["undeployed 7"]).quiet_for(Span::secs(3600));
+    assert_eq!(story.manager.peerings().count(), 0);
+}
+
+#[test]
+fn a_virtual_node_is_clear_at_once() {
+    running().on(clear(), &["gone"]);
+}
+
+#[test]
+fn a_replica_may_be_wanted_a_moment_before_its_peering_but_not_without_one() {
+    let mut story = Story::new();
+    story.on(deploy(THERE), &[]);
+    story.given(peer());
+    story.answered("ResourceRequest", offer(), &["did ConsumerTold in Own(1)", "peered in Own(1)", "send Deploy web"]);
+    let mut story = Story::new();
+    story.on(deploy(THERE), &[]);
+    let said = story.pass(Span::secs(60));
+    assert_eq!(said.len(), 1);
+    assert!(said[0].contains("has no peering on this node"), "{said:?}");
+}
+
+#[test]
+fn logs_are_asked_for_where_the_replica_runs() {
+    let mut story = running();
+    let logs = |ticket| Input::Logs { ticket: Ticket(ticket), request: WEB, from: 3, wait: Span::secs(5) };
+    story
+        .on(logs(1), &["send Logs web from 3"])
+        .answered("Logs", FabricAnswer::Logs { lines: vec![line(3)], next: 4 }, &["respond 1 1 lines, next 4"])
+        .on(logs(2), &["send Logs web from 3"])
+        .refused("Logs", Code::Overloaded, &["respond 2 Overloaded"])
+        .on(logs(3), &["send Logs web from 3"]);
+    assert_eq!(story.pass(Span::secs(60)), ["respond 3 Timeout"]);
+    Story::new().on(logs(4), &["respond 4 NotFound"]);
+}
+
+#[test]
+fn what_only_a_provider_does_is_refused() {
+    let mut story = running();
+    let closed = |ticket| {
+        format!("reply {ticket} Closed: the peering of contract {CONTRACT} is not open here: say ResourceRequest first")
+    };
+    story
+        .hears(FabricRequest::Deploy(workload("evil")), &[&closed(1)])
+        .hears(FabricRequest::Undeploy { workload: "web".into() }, &[&closed(2)])
+        .hears(FabricRequest::Logs { workload: "web".into(), from: 0, wait: Span::ZERO }, &[&closed(3)])
+        .hears(FabricRequest::Close, &["unpeered Closed", "reply 4 done"]);
+}
+
+#[test]
+fn answers_to_what_nobody_asked_change_nothing() {
+    let mut story = running();
+    let id = story.number("Deploy");
+    for id in [id, 999] {
+        story.on(Input::Answered { id, reply: Err(Code::Timeout.into()) }, &[]);
+    }
+    story.quiet_for(Span::secs(3600));
+}
