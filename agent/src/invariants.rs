@@ -1,1 +1,94 @@
-//! The invariants, each written once.
+//! The invariants, each written once, with where it can be checked.
+//!
+//! *node*: on one node, after each event. *world*: between nodes that know of each other's contracts. *quiet*: when
+//! nothing is under way and leases have passed.
+
+use std::collections::BTreeMap;
+
+use kernel::{ContractId, Digest, Time};
+
+use crate::agent::Managers;
+
+/// An invariant that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("invariant {number}: {what}")]
+pub struct Violation {
+    /// Its number in the design.
+    pub number: u8,
+    /// What is wrong, and with which.
+    pub what: String,
+}
+
+/// 1, *node*: no grant exceeds what was free, per resource, when it was granted; so what is taken of a flavour
+/// never exceeds its base, unless the operator has made the base smaller since.
+///
+/// # Errors
+/// The first flavour that is oversold.
+pub fn check_node(managers: &Managers) -> Result<(), Violation> {
+    for book in managers.rear.books() {
+        if !book.shrunk && book.base.holds(&book.taken).is_err() {
+            let what = format!("flavour {}: {} taken of {}", book.flavour, book.taken, book.base);
+            return Err(Violation { number: 1, what });
+        }
+    }
+    Ok(())
+}
+
+/// 4, *world*: both parties of a contract hold the same bytes.
+///
+/// # Errors
+/// The first contract of which the two have different bytes.
+pub fn check_agreement(nodes: &[&Managers], now: Time) -> Result<(), Violation> {
+    let mut known: BTreeMap<ContractId, Digest> = BTreeMap::new();
+    for managers in nodes {
+        for contract in managers.contract.contracts(now) {
+            let digest = *known.entry(contract.id).or_insert(contract.digest);
+            if digest != contract.digest {
+                let what = format!("contract {}: one party has {digest}, another {}", contract.id, contract.digest);
+                return Err(Violation { number: 4, what });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// 4, *quiet*: of a contract both parties live, or neither.
+///
+/// # Errors
+/// The first contract that lives at one party alone.
+pub fn check_both_or_neither(nodes: &[&Managers], now: Time) -> Result<(), Violation> {
+    let mut lives: BTreeMap<ContractId, Vec<&'static str>> = BTreeMap::new();
+    for managers in nodes {
+        for contract in managers.contract.contracts(now).filter(|contract| contract.state.is_live()) {
+            lives.entry(contract.id).or_default().push(contract.role.name());
+        }
+    }
+    match lives.into_iter().find(|(_, parties)| parties.len() != 2) {
+        None => Ok(()),
+        Some((contract, parties)) => {
+            let what = format!("contract {contract} lives at the {} alone", parties.join(" and "));
+            Err(Violation { number: 4, what })
+        }
+    }
+}
+
+/// 3, *quiet*: nothing is held, and every flavour is what it was.
+///
+/// # Errors
+/// The first thing that is still held, or the first flavour of which something is taken.
+pub fn check_nothing_held(managers: &Managers, now: Time) -> Result<(), Violation> {
+    let violation = |what| Err(Violation { number: 3, what });
+    if let Some(allocation) = managers.rear.living().next() {
+        return violation(format!("allocation {} ({}) is not freed", allocation.id, allocation.role.name()));
+    }
+    if let Some(book) = managers.rear.books().find(|book| !book.taken.is_zero() || book.available != book.base) {
+        return violation(format!("flavour {}: {} available of {}", book.flavour, book.available, book.base));
+    }
+    if let Some(contract) = managers.contract.contracts(now).find(|contract| contract.state.is_live()) {
+        return violation(format!("contract {} is still {}", contract.id, contract.state.name()));
+    }
+    if let Some(router) = managers.network.routers().next() {
+        return violation(format!("the router of contract {} is still there", router.contract));
+    }
+    Ok(())
+}

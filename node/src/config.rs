@@ -185,7 +185,7 @@ impl Config {
     /// Checks what types can't.
     fn check(&self) -> Result<(), String> {
         for offer in &self.offer {
-            offer.validate().map_err(|error| format!("in [[offer]]: {error}"))?;
+            offer.check().map_err(|error| format!("in [[offer]]: {error}"))?;
         }
         if self.transport.ping_failures < 2 {
             return Err("transport.ping-failures: at least 2 pings must fail before a connection is closed".to_owned());

@@ -5,7 +5,6 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use federation::genesis;
 use kernel::{NodeId, Span};
-use rear::offer::Offer;
 use rear_proto::{
     Answer, Row, Signer,
     flavour::Domain as DomainName,
@@ -82,7 +81,7 @@ pub async fn init(data: &DataDir, domain: Domain, role: Role, offer: bool) -> an
     let api_token = hex::encode(rand::random::<[u8; 32]>());
     data.write_private(&data.api_token(), format!("{api_token}\n").as_bytes())?;
     if offer {
-        config.offer.push(Offer::of_machine(measure::machine(data.path()).architecture, measure::machine(data.path()).free));
+        config.offer.push(measure::machine(data.path()).offer());
     }
     std::fs::write(data.config(), config.to_text())
         .with_context(|| format!("can not write {}", data.config().display()))?;

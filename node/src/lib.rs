@@ -18,6 +18,7 @@ pub mod ledger;
 pub mod measure;
 pub mod net;
 pub mod row;
+pub mod sandbox;
 pub mod store;
 pub mod tunnel;
 pub mod works;

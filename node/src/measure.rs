@@ -2,7 +2,12 @@
 
 use std::path::Path;
 
-use kernel::{Quantity, Resources};
+use kernel::{Quantity, Resource, Resources};
+use rear::offer::{EXPIRES_IN, Offer};
+use rear_proto::{
+    Currency, Kind, Money, Period, Policies, Price, Properties,
+    flavour::{K8Slice, Partitionable},
+};
 use sysinfo::{Disks, System};
 
 /// The part of what is free that is kept back for the machine itself and the node: a quarter.
@@ -13,6 +18,11 @@ const PODS_PER_CORE: u64 = 32;
 const CPU_STEP_MILLIS: u64 = 100;
 const MEMORY_STEP: u64 = 64 << 20;
 const STORAGE_STEP: u64 = 1 << 30;
+/// The parts that memory and storage are offered in: what the smallest workloads need.
+const PART_MEMORY: u64 = 16 << 20;
+const PART_STORAGE: u64 = 1 << 20;
+/// The currency of an offer that costs nothing yet.
+const DEFAULT_CURRENCY: Currency = Currency::EUR;
 
 /// A machine as it was measured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,8 +60,43 @@ pub fn machine(data_dir: &Path) -> Machine {
     }
 }
 
+impl Machine {
+    /// Returns the offer of what was free: in parts, small ones too, and free of charge until somebody sets a price.
+    pub fn offer(&self) -> Offer {
+        let least = Resources {
+            cpu: Quantity::millis(CPU_STEP_MILLIS),
+            memory: Quantity::bytes(PART_MEMORY),
+            pods: Quantity::units(1),
+            ..Resources::default()
+        };
+        let step = Resources { storage: Quantity::bytes(PART_STORAGE), ..least };
+        Offer {
+            name: "machine".to_owned(),
+            kind: Kind::K8Slice(K8Slice {
+                architecture: self.architecture.to_owned(),
+                gpu_model: None,
+                runtimes: vec!["wasm".to_owned()],
+            }),
+            base: self.free,
+            policies: Policies {
+                partitionable: Some(Partitionable { min: least, step }),
+                aggregatable: None,
+            },
+            price: Price {
+                amount: Money(0),
+                currency: DEFAULT_CURRENCY,
+                period: Period::Hour,
+                priced: vec![Resource::Cpu, Resource::Memory, Resource::Storage],
+            },
+            properties: Properties::default(),
+            location: None,
+            expires_in: EXPIRES_IN,
+        }
+    }
+}
+
 /// Returns the architecture as Kubernetes names it.
-fn architecture() -> &'static str {
+pub(crate) fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",

@@ -25,7 +25,7 @@ pub mod workload;
 pub use contract::{Contract, Endorsement, Mode, Order, Purchase, Renewal, RenewalAsk, Reserved};
 pub use flavour::{Epoch, Flavour, Kind, Location, Party, Policies, Properties};
 pub use message::{Answer, Ask, Extensions, Reply, Request};
-pub use price::{Currency, Money, Period, Price};
+pub use price::{Currency, Money, Period, Price, Rate};
 pub use record::{DamagedRecord, Record, Row, Table};
 pub use refusal::{Code, Refusal};
 pub use selector::{Mismatch, Selector};

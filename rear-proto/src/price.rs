@@ -83,6 +83,11 @@ impl Money {
     }
 }
 
+impl Currency {
+    /// The euro.
+    pub const EUR: Self = Self(*b"EUR");
+}
+
 impl Period {
     const ALL: [(Self, &'static str, &'static str); 4] = [
         (Self::Minute, "min", "minute"),

@@ -1,4 +1,4 @@
-//! How values become bytes and bytes become values again: the body's codec, and the frame around it.
+//! How values become bytes and bytes become values again, and how many bytes there may be.
 
 pub mod codec;
 pub mod frame;

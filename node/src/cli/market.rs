@@ -107,7 +107,8 @@ pub(crate) async fn release(global: &Global, id: &str) -> anyhow::Result<()> {
 /// Offers what a file describes.
 pub(crate) async fn offer(global: &Global, file: &Path) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(file).with_context(|| format!("can not read {}", file.display()))?;
-    let offer = Offer::parse(&text).with_context(|| format!("{} is no offer", file.display()))?;
+    let offer: Offer = serde_saphyr::from_str(&text).with_context(|| format!("{} is no offer", file.display()))?;
+    offer.check().with_context(|| format!("{} is no offer", file.display()))?;
     let answer = Client::find(global)?.post("/v1/flavours", &offer).await?;
     told(global, &answer)
 }
