@@ -3,6 +3,7 @@
 use kernel::{AllocationId, ContractId, FlavourId, Key, NodeId, RequestId, Resources, Span, Ticket};
 use rear_proto::{
     Epoch, Flavour, Mode, Refusal, Row, Selector, Trace,
+    flavour::Domain,
     local::{Bought, Candidate, Outcome, Pick, Wish},
     message::EndReason,
     price::Rate,
@@ -260,6 +261,13 @@ pub enum Input {
         allocation: AllocationId,
     },
     // -- from outside -----------------------------------------------------------------------------------
+    /// What this node is called from outside, at the start and whenever that changes: it stands in its flavours.
+    Named {
+        /// The domain.
+        domain: Domain,
+        /// The node's own addresses.
+        addresses: Vec<String>,
+    },
     /// A round trip to a peer was measured.
     RoundTrip {
         /// Which peer.
@@ -360,7 +368,14 @@ pub enum Effect {
         /// The story.
         trace: Trace,
     },
-    /// Stop every workload on this allocation, then say that it is gone.
+    /// As a provider: the allocation of this peering is active.
+    Activated {
+        /// The allocation of type Node.
+        allocation: AllocationId,
+        /// The story.
+        trace: Trace,
+    },
+    /// Stop every workload on this allocation, then say that it is gone; also when there is none.
     Clear {
         /// Which allocation.
         allocation: AllocationId,

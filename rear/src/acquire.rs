@@ -1,0 +1,314 @@
+//! From a wish to a signed contract: look here, look into the index, ask outside, try one after the other.
+
+use kernel::{AllocationId, Key, RequestId, Resources, Span};
+use rear_proto::{
+    Code, Mode, Refusal, Selector, Trace,
+    flavour::{Flavour, Partitionable},
+    local::{Candidate, Pick, Wish},
+    price::Rate,
+    selector::Filter,
+    story::Deed,
+};
+
+use crate::{
+    allocation::{Role, Status},
+    capacity::Taker,
+    mail::Effect,
+    manager::Manager,
+    request::{Choice, Request, Search, Stage},
+};
+
+impl Manager {
+    // -- here -------------------------------------------------------------------------------------------
+
+    /// Takes room on an own flavour, if there is any.
+    pub(crate) fn look_up(
+        &mut self,
+        request: RequestId,
+        selector: &Selector,
+        origin: Key,
+        trace: Trace,
+        out: &mut Vec<Effect>,
+    ) {
+        if let Some(known) = self.requests.get(&request) {
+            // A repeat; while it is given back, or looked for elsewhere, there is nothing here for it.
+            let local = match known.stage {
+                Stage::Local(allocation) if !known.releasing => Some(allocation),
+                _ => None,
+            };
+            out.push(Effect::LookedUp { request, local });
+            return;
+        }
+        let local = self.take_locally(selector, origin, trace, out);
+        if let Some(allocation) = local {
+            self.requests.insert(request, Request::new(Some(origin), trace, Stage::Local(allocation)));
+            self.users.insert((allocation, request));
+        }
+        out.push(Effect::LookedUp { request, local });
+    }
+
+    /// Takes what is needed from the own flavour of which the least is left afterwards.
+    fn take_locally(
+        &mut self,
+        selector: &Selector,
+        origin: Key,
+        trace: Trace,
+        out: &mut Vec<Effect>,
+    ) -> Option<AllocationId> {
+        let selector = without_price(selector);
+        let need = selector.need();
+        let mut fitting: Vec<_> = self
+            .capacity
+            .flavours()
+            .map(undivided)
+            // One's own capacity is no distance away.
+            .filter(|flavour| selector.check(flavour, Some(0)).is_ok())
+            .map(|flavour| (left_over(&flavour, &need), flavour.id))
+            .collect();
+        fitting.sort_unstable();
+        self.count += 1;
+        let parts: [&[u8]; 4] =
+            [self.me.as_bytes(), &self.starts.to_le_bytes(), origin.as_bytes(), &self.count.to_le_bytes()];
+        let id = AllocationId::derive("local", &parts);
+        fitting
+            .into_iter()
+            .any(|(_, flavour)| self.capacity.take(id, flavour, need, Taker::Local { origin }, trace, out).is_ok())
+            .then_some(id)
+    }
+
+    // -- elsewhere --------------------------------------------------------------------------------------
+
+    #[allow(clippy::too_many_arguments, reason = "they are the fields of one input")]
+    pub(crate) fn acquire(
+        &mut self,
+        id: RequestId,
+        selector: Selector,
+        mode: Mode,
+        term: Span,
+        ceiling: Option<Rate>,
+        origin: Key,
+        trace: Trace,
+        out: &mut Vec<Effect>,
+    ) {
+        let ending = match self.requests.get_mut(&id) {
+            None => Default::default(),
+            // It tries anew, while what it had is still ending.
+            Some(known) if known.stage == Stage::Over && !known.releasing => std::mem::take(&mut known.ending),
+            Some(_) => return,
+        };
+        let ceiling = lower(ceiling, selector.ceiling());
+        let mut request = Request::new(Some(origin), trace, Stage::Finding);
+        request.ending = ending;
+        request.tell(Deed::CandidatesLookedUp, out);
+        out.push(self.find(id, Pick::Matching(selector.clone())));
+        request.search = Some(Search::new(selector, mode, term, ceiling));
+        self.requests.insert(id, request);
+    }
+
+    pub(crate) fn find(&self, request: RequestId, pick: Pick) -> Effect {
+        Effect::Find { request, pick, k: self.config.candidates, max_age: self.config.max_age }
+    }
+
+    pub(crate) fn found(&mut self, id: RequestId, candidates: Vec<Candidate>, out: &mut Vec<Effect>) {
+        if self.by_hand.contains_key(&id) {
+            return self.found_by_hand(id, candidates, out);
+        }
+        let Some(request) = self.requests.get_mut(&id).filter(|request| request.stage == Stage::Finding) else {
+            return;
+        };
+        let Some(search) = &mut request.search else { return };
+        let ranked = crate::rank::rank(&self.me, &search.selector, candidates, &self.ratings, &self.config.ranking);
+        for ranked in ranked {
+            let flavour = ranked.candidate.flavour;
+            let (price, partition) = (ranked.fit.price, ranked.fit.partition);
+            if search.tried.contains(&(flavour.provider.node, flavour.id)) {
+                continue;
+            }
+            match search.ceiling.map(|ceiling| (price.within(&ceiling), ceiling)) {
+                None | Some((Some(true), _)) => search.queue.push_back(Choice {
+                    seller: flavour.provider,
+                    flavour: flavour.id,
+                    epoch: flavour.epoch,
+                    partition,
+                    price,
+                }),
+                Some((within, ceiling)) => {
+                    let code = if within.is_some() { Code::PriceTooLow } else { Code::CurrencyMismatch };
+                    let text = format!("flavour {}: {price} is not within {ceiling}", flavour.id);
+                    search.note_refusal(flavour.provider.node, Refusal::new(code, text));
+                }
+            }
+        }
+        self.try_next(id, out);
+    }
+
+    pub(crate) fn discovered(&mut self, id: RequestId, silent: u32, out: &mut Vec<Effect>) {
+        let Some(request) = self.requests.get_mut(&id).filter(|request| request.stage == Stage::Discovering) else {
+            return;
+        };
+        let Some(search) = &mut request.search else { return };
+        search.silent = silent;
+        request.stage = Stage::Finding;
+        let pick = Pick::Matching(search.selector.clone());
+        out.push(self.find(id, pick));
+    }
+
+    /// Tries the next candidate; where there is none, asks outside; where that was done often enough, gives up.
+    pub(crate) fn try_next(&mut self, id: RequestId, out: &mut Vec<Effect>) {
+        let Some(request) = self.requests.get_mut(&id) else { return };
+        let Some(search) = &mut request.search else { return };
+        if let Some(choice) = search.queue.pop_front() {
+            search.tried.insert((choice.seller.node, choice.flavour));
+            search.fresh = true;
+            search.current = Some(choice.clone());
+            let origin = request.origin.unwrap_or(Key([0; 16]));
+            self.count += 1;
+            let parts: [&[u8]; 4] =
+                [self.me.as_bytes(), &self.starts.to_le_bytes(), origin.as_bytes(), &self.count.to_le_bytes()];
+            let key = Key::derive("order", &parts);
+            let purchase = Box::new(Wish {
+                key,
+                seller: choice.seller,
+                flavour: choice.flavour,
+                epoch: choice.epoch,
+                partition: choice.partition,
+                mode: search.mode,
+                term: search.term,
+                renew: true,
+                activate_within: None,
+                ceiling: ceiling(&choice.price, search.ceiling.as_ref(), self.config.tolerance_percent),
+            });
+            request.stage = Stage::Reserving(key);
+            self.orders.insert(key, id);
+            request.tell(Deed::CandidateFound, out);
+            request.tell(Deed::ReservationStarted, out);
+            out.push(Effect::Start { request: id, purchase, trace: request.trace });
+        } else if search.rounds < self.config.rounds && (search.rounds == 0 || search.fresh) {
+            search.rounds += 1;
+            search.fresh = false;
+            let (selector, exclude) = (search.selector.clone(), search.excluded());
+            request.stage = Stage::Discovering;
+            request.tell(Deed::SelectorBuilt, out);
+            let (k, trace) = (self.config.candidates, request.trace);
+            out.push(Effect::Discover { request: id, selector, k, exclude, trace });
+        } else {
+            let refusal = search.refusal();
+            self.fail(id, refusal, out);
+        }
+    }
+
+    /// Gives a request up.
+    pub(crate) fn fail(&mut self, id: RequestId, refusal: Refusal, out: &mut Vec<Effect>) {
+        out.push(Effect::Failed { request: id, refusal });
+        self.over(id, out);
+    }
+
+    pub(crate) fn held(&mut self, id: RequestId, key: Key, price: Rate, purchase_within: Span, out: &mut Vec<Effect>) {
+        if self.by_hand.contains_key(&id) {
+            return self.held_by_hand(id, key, price, purchase_within, out);
+        }
+        if let Some(request) = self.requests.get_mut(&id).filter(|request| request.stage == Stage::Reserving(key)) {
+            request.stage = Stage::Held(key);
+            out.push(Effect::Holding { request: id });
+        }
+    }
+
+    pub(crate) fn purchase(&mut self, id: RequestId, out: &mut Vec<Effect>) {
+        let Some(request) = self.requests.get_mut(&id) else { return };
+        if let Stage::Held(key) = request.stage {
+            request.stage = Stage::Purchasing(key);
+            out.push(Effect::Purchase { request: id, key, trace: request.trace });
+        }
+    }
+
+    pub(crate) fn refused(&mut self, id: RequestId, key: Key, refusal: Refusal, out: &mut Vec<Effect>) {
+        if self.by_hand.contains_key(&id) {
+            return self.refused_by_hand(id, key, refusal, out);
+        }
+        let stage = self.requests.get(&id).filter(|request| request.order() == Some(key)).map(|request| request.stage);
+        let Some(stage) = stage else {
+            // What was refused was being ended anyway.
+            return self.key_over(key, out);
+        };
+        self.orders.remove(&key);
+        if stage != Stage::Reserving(key) {
+            // Whoever holds several things at once has to hear that one of them is not to be had.
+            return self.fail(id, refusal, out);
+        }
+        self.next_after(id, refusal, out);
+    }
+
+    /// Notes why the candidate that was being tried is not to be had, and goes on to the next.
+    pub(crate) fn next_after(&mut self, id: RequestId, refusal: Refusal, out: &mut Vec<Effect>) {
+        let Some(request) = self.requests.get_mut(&id) else { return };
+        match &mut request.search {
+            Some(search) => {
+                let seller = search.current.take().map_or(self.me, |choice| choice.seller.node);
+                search.note_refusal(seller, refusal);
+                self.try_next(id, out);
+            }
+            None => self.fail(id, refusal, out),
+        }
+    }
+
+    /// Leaves a request with nothing; it is forgotten when nothing of it is left to end.
+    pub(crate) fn over(&mut self, id: RequestId, out: &mut Vec<Effect>) {
+        let Some(request) = self.requests.get_mut(&id) else { return };
+        if let Some(allocation) = request.allocation() {
+            self.users.remove(&(allocation, id));
+        }
+        request.stage = Stage::Over;
+        request.search = None;
+        if request.ending.is_empty() {
+            if request.releasing {
+                out.push(Effect::Released { request: id });
+            }
+            self.requests.remove(&id);
+        }
+    }
+
+    /// Returns whether an allocation is a living virtual node.
+    pub(crate) fn is_virtual_node(&self, id: &AllocationId) -> bool {
+        self.capacity
+            .allocation(id)
+            .is_some_and(|a| matches!(a.role, Role::VirtualNode { .. }) && a.status != Status::Released)
+    }
+}
+
+/// Returns the ceiling that an order for what was seen at this price gets: a little over the price, and never
+/// over what the buyer would pay.
+pub(crate) fn ceiling(price: &Rate, most: Option<&Rate>, tolerance_percent: u64) -> Rate {
+    let tolerant = Rate { amount: price.amount.with_tolerance(tolerance_percent), ..*price };
+    match most {
+        Some(most) if tolerant.within(most) != Some(true) => *most,
+        Some(_) | None => tolerant,
+    }
+}
+
+/// Returns the lower of two ceilings; in different currencies the first, which nothing in the other is within.
+fn lower(a: Option<Rate>, b: Option<Rate>) -> Option<Rate> {
+    match (a, b) {
+        (Some(a), Some(b)) if b.within(&a) == Some(true) => Some(b),
+        (Some(a), _) => Some(a),
+        (None, b) => b,
+    }
+}
+
+/// One's own capacity costs nothing.
+fn without_price(selector: &Selector) -> Selector {
+    let filters = selector.filters.iter().filter(|filter| !matches!(filter, Filter::Price(_))).cloned().collect();
+    Selector { filters }
+}
+
+/// One's own capacity may be taken in any amount.
+fn undivided(mut flavour: Flavour) -> Flavour {
+    flavour.policies.partitionable = Some(Partitionable::default());
+    flavour
+}
+
+/// How much is left of a flavour when a need is taken from it, as something to compare: the tightest fit is the
+/// least, so that large flavours stay whole for large needs.
+fn left_over(flavour: &Flavour, need: &Resources) -> [u128; 3] {
+    let left = flavour.available.checked_sub(need).unwrap_or_default();
+    [left.gpu.nanos(), left.cpu.nanos(), left.memory.nanos()]
+}
