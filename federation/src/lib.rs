@@ -1,5 +1,32 @@
-//! The federation manager.
+//! The Federation Manager: who is of this node's domain, and who may ask what.
+//!
+//! It decides whom to believe to be a member (HELLO), whom to let in (JOIN, by token), who is in no longer
+//! (removal, and certificates that end), and keeps this node's own proof fresh. [`Manager::authorise`] is the one
+//! place where it is decided who may ask what.
+//!
+//! It never looks at offers or contracts: it tells the others who is there, and they draw their conclusions.
+//! Everything that it believes of the domain hangs on the domain's key by signatures; names are not proven.
+//!
+//! ```text
+//!  PeerUp ──► Ask{Hello} ──► credentials, descriptor ──► proven? ──► MemberUp, KeepConnected
+//!                                    │                     └── no ──► a stranger: it learns who we are, no more
+//!                                    └── a newer list, descriptor or removal ──► passed on in HELLOs of our own
+//!                                                                          └──► MemberGone
+//!  Invite ──► token ·····► Asked{Join} ──► certificate ──► Joined
+//!  half of the certificate's life ──► Ask{Join} without a token ──► a fresh one
+//! ```
 
+mod authorise;
+mod charter;
+pub mod config;
+pub mod genesis;
 pub mod mail;
+mod manager;
+mod rate;
+mod record;
+mod timers;
+mod tokens;
 
+pub use config::Config;
 pub use mail::{Effect, Input};
+pub use manager::{Manager, Status};

@@ -9,6 +9,7 @@ use rear_proto::{
 };
 
 /// Everything that can happen to the Federation Manager.
+#[allow(clippy::large_enum_variant, reason = "an input is handled as it comes: it is moved, not stored")]
 #[derive(Debug, Clone)]
 pub enum Input {
     /// A connection to a node is up (the first one).
@@ -101,10 +102,13 @@ pub enum Effect {
         /// Which.
         node: NodeId,
     },
-    /// To everybody, and to the transport: it is no longer a member; its connections close.
+    /// To everybody: it is no longer a member. Where it was removed, also to the transport: its connections
+    /// close, and it is let in no more; one whose certificate ran out may come back with a fresh one.
     MemberGone {
         /// Which.
         node: NodeId,
+        /// Whether it was removed.
+        removed: bool,
     },
     /// To Contract: our own proof of membership.
     Credentials(Box<Credentials>),

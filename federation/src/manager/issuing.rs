@@ -1,0 +1,178 @@
+//! What an issuer does: lets newcomers in, renews certificates, describes the domain.
+
+use kernel::{NodeId, Ticket, Time};
+use rear_proto::{
+    Answer, Code, Extensions, Refusal, Signed,
+    flavour::Party,
+    membership::{Certificate, Credentials, Role},
+    message::{Join, Joined},
+};
+
+use super::Manager;
+use crate::{
+    authorise::not_a_member,
+    genesis,
+    mail::Effect,
+    record,
+    timers::Timer,
+    tokens::{Admission, NO_SECRET},
+};
+
+impl Manager {
+    pub(super) fn is_issuer(&self) -> bool {
+        self.charter.as_ref().is_some_and(|charter| charter.is_issuer(&self.me))
+    }
+
+    /// A node asks to be let in, or as a member to have its certificate renewed.
+    pub(super) fn asked_in(&mut self, now: Time, ticket: Ticket, from: NodeId, join: &Join, out: &mut Vec<Effect>) {
+        let answer = match self.let_in(now, from, join, out) {
+            Ok(certificate) => self.joined(now, &from, certificate),
+            Err(refusal) => refusal.into(),
+        };
+        out.push(Effect::Reply { ticket, answer });
+    }
+
+    /// Certifies a node, if it may; strangers are told nothing of why they may not.
+    fn let_in(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        join: &Join,
+        out: &mut Vec<Effect>,
+    ) -> Result<Signed<Certificate>, Refusal> {
+        if self.is_blocked(&from) {
+            return Err(not_a_member());
+        }
+        if let Err(after) = self.joins.admit(now, &from) {
+            let text = format!("over {} JOINs of one node in {}", self.config.joins, self.config.rate_window);
+            return Err(Refusal::new(Code::Overloaded, text).retry_after(after));
+        }
+        if join.node != from || from == self.me || self.is_revoked(&from) {
+            return Err(not_a_member());
+        }
+        let is_member = self.is_live(now, &from);
+        if !self.is_issuer() {
+            if is_member {
+                return Err(Refusal::new(Code::Unavailable, format!("node {} issues no certificates", self.me)));
+            }
+            return Err(not_a_member());
+        }
+        if join.secret == NO_SECRET {
+            return if is_member { self.renewed(now, from, out) } else { Err(not_a_member()) };
+        }
+        match self.tokens.admission(&join.secret, &from, now) {
+            None => Err(not_a_member()),
+            Some(Admission::Repeat(certificate)) => Ok(certificate),
+            Some(Admission::Fresh(token, role)) => {
+                let certificate = self.certify(now, from, role).ok_or_else(not_a_member)?;
+                if !self.admit(now, from, &certificate, Vec::new(), out) {
+                    let text = format!("this issuer knows {} members, and no room for more", self.config.members);
+                    return Err(Refusal::new(Code::Overloaded, text));
+                }
+                if let Some(used) = self.tokens.use_up(&token, from, &certificate) {
+                    out.push(Effect::Keep(record::token(&token, used)));
+                }
+                if role == Role::Supernode {
+                    self.describe(now, out);
+                }
+                Ok(certificate)
+            }
+        }
+    }
+
+    /// Renews a member's certificate; one that is in the first half of its life is given again as it is.
+    fn renewed(&mut self, now: Time, from: NodeId, out: &mut Vec<Effect>) -> Result<Signed<Certificate>, Refusal> {
+        let member = self.members.get(&from).ok_or_else(not_a_member)?;
+        let (role, known) = (member.role, member.certificate.clone());
+        if known.claimed().is_some_and(|certificate| now < super::renewing::half_life(&certificate)) {
+            return Ok(known);
+        }
+        let certificate = self.certify(now, from, role).ok_or_else(not_a_member)?;
+        self.admit(now, from, &certificate, Vec::new(), out);
+        Ok(certificate)
+    }
+
+    /// Makes a certificate; nothing is certified for longer than this node is an issuer.
+    pub(super) fn certify(&self, now: Time, node: NodeId, role: Role) -> Option<Signed<Certificate>> {
+        let charter = self.charter.as_ref()?;
+        let expires = (now + self.config.certificate_life).min(charter.issuers().expires);
+        Some(genesis::certificate(charter.domain().key, node, role, &self.signer, now, expires))
+    }
+
+    fn joined(&self, now: Time, newcomer: &NodeId, certificate: Signed<Certificate>) -> Answer {
+        let Some(charter) = &self.charter else { return not_a_member().into() };
+        // Those that are here come first.
+        let others = || self.members.iter().filter(|(node, _)| *node != newcomer && self.is_live(now, node));
+        let here = others().filter(|(node, _)| self.peers.contains_key(node));
+        let away = others().filter(|(node, _)| !self.peers.contains_key(node));
+        let peers = here
+            .chain(away)
+            .filter(|(_, member)| !member.addresses.is_empty())
+            .map(|(node, member)| Party { node: *node, addresses: member.addresses.clone() })
+            .take(self.config.peers.min(rear_proto::door::MAX_PEERS))
+            .collect();
+        Answer::Joined(Joined {
+            credentials: Credentials { list: charter.list().clone(), certificate },
+            descriptor: charter.descriptor().cloned(),
+            peers,
+            extensions: Extensions::new(),
+        })
+    }
+
+    /// Describes the domain anew where that is ours to do and called for.
+    pub(super) fn tend(&mut self, now: Time, out: &mut Vec<Effect>) {
+        if self.is_issuer() && self.charter.as_ref().is_some_and(|charter| charter.is_outdated(now)) {
+            self.describe(now, out);
+        }
+        self.schedule_reissue();
+    }
+
+    /// Signs a new description of the domain and passes it on; `false` where this node can't.
+    pub(super) fn describe(&mut self, now: Time, out: &mut Vec<Effect>) -> bool {
+        if !self.is_issuer() {
+            return false;
+        }
+        let supernodes = self.supernodes(now);
+        let Some(charter) = &mut self.charter else { return false };
+        let Some(descriptor) = charter.describe(&self.signer, supernodes, now, self.config.descriptor_life) else {
+            return false;
+        };
+        charter.learn_descriptor(&descriptor, now);
+        out.push(Effect::Keep(record::descriptor(&descriptor)));
+        self.schedule_reissue();
+        self.spread(now, out);
+        true
+    }
+
+    fn supernodes(&self, now: Time) -> Vec<Party> {
+        let own_role = self.own.as_ref().and_then(Signed::claimed).map(|certificate| certificate.role);
+        let own =
+            (own_role == Some(Role::Supernode)).then(|| Party { node: self.me, addresses: self.addresses.clone() });
+        let others = self
+            .members
+            .iter()
+            .filter(|(node, member)| member.role == Role::Supernode && self.is_live(now, node))
+            .map(|(node, member)| Party { node: *node, addresses: member.addresses.clone() });
+        own.into_iter().chain(others).collect()
+    }
+
+    /// Renews the description of the domain at half of its life.
+    pub(super) fn schedule_reissue(&mut self) {
+        self.timers.cancel(Timer::Reissue);
+        if !self.is_issuer() {
+            return;
+        }
+        let Some(charter) = &self.charter else { return };
+        let Some(descriptor) = charter.described() else { return };
+        // One that ends with the list can't be renewed beyond it.
+        if descriptor.expires < charter.issuers().expires {
+            let half = self.config.descriptor_life.divided(2);
+            let at = Time(descriptor.expires.0.saturating_sub(half.0));
+            self.timers.set(Timer::Reissue, at);
+        }
+    }
+
+    pub(super) fn reissue(&mut self, now: Time, out: &mut Vec<Effect>) {
+        self.describe(now, out);
+    }
+}

@@ -1,0 +1,159 @@
+//! Members: who has proven to be one, who is here, and who is one no longer.
+
+use kernel::{NodeId, Time};
+use rear_proto::{Row, Signed, Table, flavour::Party, membership::Certificate};
+
+use super::{Manager, Member};
+use crate::{mail::Effect, record, timers::Timer};
+
+impl Manager {
+    /// Takes in a certificate that a node has shown, and where it says that it is; returns whether it is a
+    /// member in good standing.
+    pub(super) fn admit(
+        &mut self,
+        now: Time,
+        node: NodeId,
+        certificate: &Signed<Certificate>,
+        addresses: Vec<String>,
+        out: &mut Vec<Effect>,
+    ) -> bool {
+        let Some(charter) = &self.charter else { return false };
+        if node == self.me || charter.is_revoked(&node) || self.is_blocked(&node) {
+            return false;
+        }
+        let Ok(proven) = charter.verify(certificate, &node, now) else { return self.is_live(now, &node) };
+        if !self.members.contains_key(&node) && !self.make_room(out) {
+            return false;
+        }
+        let fresh = || Member {
+            certificate: certificate.clone(),
+            role: proven.role,
+            expires: proven.expires,
+            addresses: Vec::new(),
+            last_heard: None,
+        };
+        let is_new = !self.members.contains_key(&node);
+        let member = self.members.entry(node).or_insert_with(fresh);
+        // The certificate that lasts longer is the later one.
+        let is_fresher = proven.expires > member.expires;
+        if is_fresher {
+            *member =
+                Member { addresses: std::mem::take(&mut member.addresses), last_heard: member.last_heard, ..fresh() };
+        }
+        let has_moved = !addresses.is_empty() && addresses != member.addresses;
+        if has_moved {
+            member.addresses = addresses;
+        }
+        if is_new || is_fresher || has_moved {
+            out.push(Effect::Keep(record::member(&node, &member.certificate, &member.addresses)));
+            self.timers.set(Timer::MemberEnds(node), member.expires);
+        }
+        self.settle(now, node, out);
+        true
+    }
+
+    /// Makes room for one more member; `false` where all that are known are connected.
+    fn make_room(&mut self, out: &mut Vec<Effect>) -> bool {
+        if self.members.len() < self.config.members {
+            return true;
+        }
+        let away = self.members.iter().filter(|(node, _)| !self.peers.contains_key(node));
+        let Some(node) = away.min_by_key(|(node, member)| (member.expires, **node)).map(|(node, _)| *node) else {
+            return false;
+        };
+        self.forget(&node, out);
+        true
+    }
+
+    fn forget(&mut self, node: &NodeId, out: &mut Vec<Effect>) {
+        self.members.remove(node);
+        self.kept.remove(node);
+        self.timers.cancel(Timer::MemberEnds(*node));
+        out.push(Effect::Keep(Row::drop(Table::Members, node.as_bytes())));
+    }
+
+    /// Tells the others how it is with a node: here or not, and as what. Says nothing twice.
+    pub(super) fn settle(&mut self, now: Time, node: NodeId, out: &mut Vec<Effect>) {
+        let is_live = self.is_live(now, &node);
+        let (Some(member), Some(peer)) = (self.members.get(&node), self.peers.get_mut(&node)) else { return };
+        if !is_live {
+            return;
+        }
+        // Where a connection came from is no address to dial; where the node itself says that it is, is one.
+        let is_dialable = !member.addresses.is_empty();
+        let addresses = if is_dialable { &member.addresses } else { &peer.addresses };
+        let here = (addresses.clone(), member.role);
+        if peer.told.as_ref() == Some(&here) {
+            return;
+        }
+        peer.told = Some(here.clone());
+        let (addresses, role) = here;
+        let party = Party { node, addresses };
+        out.push(Effect::MemberUp { party: party.clone(), role });
+        if is_dialable {
+            self.keep_connected(party, out);
+        }
+        self.issuer_is_here(now, &node);
+    }
+
+    /// Has a connection kept to a member, while there are not too many.
+    pub(super) fn keep_connected(&mut self, party: Party, out: &mut Vec<Effect>) {
+        let known = self.kept.get(&party.node);
+        let has_room = known.is_some() || self.kept.len() < self.config.keep_connected;
+        if party.addresses.is_empty() || party.node == self.me || !has_room || known == Some(&party.addresses) {
+            return;
+        }
+        if self.is_blocked(&party.node) || self.is_revoked(&party.node) {
+            return;
+        }
+        self.kept.insert(party.node, party.addresses.clone());
+        out.push(Effect::KeepConnected(party));
+    }
+
+    /// Looks whether a member still is one, by its certificate and the newest list.
+    pub(super) fn reconsider(&mut self, now: Time, node: NodeId, out: &mut Vec<Effect>) {
+        let (Some(charter), Some(member)) = (&self.charter, self.members.get(&node)) else { return };
+        match charter.verify(&member.certificate, &node, now) {
+            Ok(proven) => {
+                self.timers.set(Timer::MemberEnds(node), proven.expires);
+                if let Some(member) = self.members.get_mut(&node) {
+                    member.expires = proven.expires;
+                }
+            }
+            Err(_) => {
+                let was_live = !charter.is_revoked(&node);
+                self.forget(&node, out);
+                if let Some(peer) = self.peers.get_mut(&node) {
+                    peer.told = None;
+                }
+                if was_live {
+                    out.push(Effect::MemberGone { node, removed: false });
+                }
+            }
+        }
+    }
+
+    /// Takes in that a node was removed, until its certificate would have ended.
+    pub(super) fn removed(&mut self, node: NodeId, until: Time, out: &mut Vec<Effect>) {
+        out.push(Effect::Keep(record::revoked(&node, Some(until))));
+        self.timers.set(Timer::RevocationEnds(node), until);
+        if node == self.me {
+            return;
+        }
+        self.kept.remove(&node);
+        self.timers.cancel(Timer::Hello(node));
+        if let Some(peer) = self.peers.get_mut(&node) {
+            peer.told = None;
+        }
+        out.push(Effect::MemberGone { node, removed: true });
+    }
+
+    pub(super) fn revocation_ends(&mut self, now: Time, node: NodeId, out: &mut Vec<Effect>) {
+        if let Some(charter) = &mut self.charter {
+            charter.forget(&node);
+            out.push(Effect::Keep(record::revoked(&node, None)));
+        }
+        // Its certificate has ended too, so there is nothing that it could come back with but a new one.
+        self.reconsider(now, node, out);
+    }
+}

@@ -1,0 +1,94 @@
+//! This node's own certificate, renewed at half of its life with any issuer that is here.
+
+use kernel::{NodeId, Time};
+use rear_proto::{
+    Answer, Extensions, Refusal, Request, Signed, flavour::Party, membership::Certificate, message::Join,
+};
+
+use super::{Asked, Manager};
+use crate::{mail::Effect, timers::Timer, tokens::NO_SECRET};
+
+/// Returns when half of a certificate's life is over.
+pub(super) fn half_life(certificate: &Certificate) -> Time {
+    certificate.issued + certificate.issued.until(certificate.expires).divided(2)
+}
+
+impl Manager {
+    fn own_certificate(&self) -> Option<Certificate> {
+        self.own.as_ref().and_then(Signed::claimed)
+    }
+
+    /// Sets the timer for the next renewal.
+    pub(super) fn schedule_renewal(&mut self, now: Time) {
+        if let Some(own) = self.own_certificate() {
+            self.timers.set(Timer::Renew, half_life(&own).max(now));
+        }
+    }
+
+    /// An issuer has come: what could not be renewed for want of one can be at once.
+    pub(super) fn issuer_is_here(&mut self, now: Time, node: &NodeId) {
+        let is_issuer = self.charter.as_ref().is_some_and(|charter| charter.is_issuer(node));
+        if is_issuer && self.own_certificate().is_some_and(|own| half_life(&own) <= now) {
+            self.timers.set(Timer::Renew, now);
+        }
+    }
+
+    /// Says whether three tries to renew should have been answered by now.
+    pub(super) fn renewal_is_overdue(&self, now: Time, own: &Certificate) -> bool {
+        half_life(own) + self.config.renew_retry.times(3) <= now
+    }
+
+    /// Renews the own certificate, or asks an issuer to; tries again until that is done.
+    pub(super) fn renew(&mut self, now: Time, out: &mut Vec<Effect>) {
+        let Some(own) = self.own_certificate() else { return };
+        if half_life(&own) > now {
+            self.schedule_renewal(now);
+            return;
+        }
+        if self.is_revoked(&self.me) {
+            return;
+        }
+        if self.is_issuer() {
+            if let Some(certificate) = self.certify(now, self.me, own.role) {
+                self.adopt(now, certificate, out);
+            }
+            return;
+        }
+        self.timers.set(Timer::Renew, now + self.config.renew_retry);
+        let Some(charter) = &self.charter else { return };
+        let issuers: Vec<Party> = self
+            .peers
+            .iter()
+            .filter(|(node, peer)| peer.told.is_some() && charter.is_issuer(node))
+            .map(|(node, peer)| Party { node: *node, addresses: peer.addresses.clone() })
+            .collect();
+        let turn = usize::try_from(self.renewals_tried % issuers.len().max(1) as u64).unwrap_or(0);
+        let Some(to) = issuers.into_iter().nth(turn) else { return };
+        self.renewals_tried = self.renewals_tried.wrapping_add(1);
+        let join = Join { secret: NO_SECRET, node: self.me, role: own.role, extensions: Extensions::new() };
+        self.ask(Asked::Renewal(to.node), to, Request::Join(join), out);
+    }
+
+    /// Takes in a fresh certificate; whatever else an issuer says leaves the next try to the timer.
+    pub(super) fn renewal_answered(
+        &mut self,
+        now: Time,
+        _from: NodeId,
+        answer: Result<Answer, Refusal>,
+        out: &mut Vec<Effect>,
+    ) {
+        let Ok(Answer::Joined(joined)) = answer else { return };
+        let (Some(charter), Some(own)) = (&self.charter, self.own_certificate()) else { return };
+        let certificate = joined.credentials.certificate;
+        if charter.verify(&certificate, &self.me, now).is_ok_and(|proven| proven.expires > own.expires) {
+            self.adopt(now, certificate, out);
+        }
+    }
+
+    fn adopt(&mut self, now: Time, certificate: Signed<Certificate>, out: &mut Vec<Effect>) {
+        self.own = Some(certificate);
+        self.keep_credentials(out);
+        self.schedule_renewal(now);
+        self.spread(now, out);
+    }
+}

@@ -1,0 +1,120 @@
+//! What is kept over a restart: own membership, the domain's lists, members, tokens.
+
+use kernel::{Digest, NodeId, Time};
+use rear_proto::{
+    DamagedRecord, Record, Row, Signed, Table,
+    flavour::Party,
+    membership::{Certificate, Credentials, Descriptor, Role},
+};
+use serde::{Deserialize, Serialize};
+
+/// The keys of table `membership`.
+pub(crate) const OWN: &[u8] = b"own";
+pub(crate) const DESCRIPTOR: &[u8] = b"descriptor";
+pub(crate) const PEERS: &[u8] = b"peers";
+/// What stands before the node of a removal.
+pub(crate) const REVOKED: &[u8] = b"revoked/";
+
+/// Own proof of membership.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct OwnRecord {
+    pub(crate) credentials: Credentials,
+}
+
+/// The newest description of the domain.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct DescriptorRecord {
+    pub(crate) descriptor: Signed<Descriptor>,
+}
+
+/// The members to begin with, as the issuer told them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PeersRecord {
+    pub(crate) peers: Vec<Party>,
+}
+
+/// A node that was removed.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct RevokedRecord {
+    pub(crate) until: Time,
+}
+
+/// A member.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct MemberRecord {
+    pub(crate) certificate: Signed<Certificate>,
+    pub(crate) addresses: Vec<String>,
+}
+
+/// A token, by the digest of its secret.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct TokenRecord {
+    pub(crate) role: Role,
+    pub(crate) expires: Time,
+    /// Who has used it, and the certificate that it got.
+    pub(crate) used: Option<(NodeId, Signed<Certificate>)>,
+}
+
+impl Record for OwnRecord {
+    const VERSION: u16 = 1;
+}
+impl Record for DescriptorRecord {
+    const VERSION: u16 = 1;
+}
+impl Record for PeersRecord {
+    const VERSION: u16 = 1;
+}
+impl Record for RevokedRecord {
+    const VERSION: u16 = 1;
+}
+impl Record for MemberRecord {
+    const VERSION: u16 = 1;
+}
+impl Record for TokenRecord {
+    const VERSION: u16 = 1;
+}
+
+/// Makes the row of own credentials.
+pub(crate) fn own(credentials: &Credentials) -> Row {
+    Row::put(Table::Membership, OWN, &OwnRecord { credentials: credentials.clone() })
+}
+
+/// Makes the row of the domain's description.
+pub(crate) fn descriptor(descriptor: &Signed<Descriptor>) -> Row {
+    Row::put(Table::Membership, DESCRIPTOR, &DescriptorRecord { descriptor: descriptor.clone() })
+}
+
+/// Makes the row of the members to begin with.
+pub(crate) fn peers(peers: Vec<Party>) -> Row {
+    Row::put(Table::Membership, PEERS, &PeersRecord { peers })
+}
+
+/// Makes the row of a removal, or drops it.
+pub(crate) fn revoked(node: &NodeId, until: Option<Time>) -> Row {
+    let key = [REVOKED, node.as_bytes()].concat();
+    match until {
+        Some(until) => Row::put(Table::Membership, key, &RevokedRecord { until }),
+        None => Row::drop(Table::Membership, key),
+    }
+}
+
+/// Makes the row of a member.
+pub(crate) fn member(node: &NodeId, certificate: &Signed<Certificate>, addresses: &[String]) -> Row {
+    let record = MemberRecord { certificate: certificate.clone(), addresses: addresses.to_vec() };
+    Row::put(Table::Members, node.as_bytes(), &record)
+}
+
+/// Makes the row of a token.
+pub(crate) fn token(digest: &Digest, record: &TokenRecord) -> Row {
+    Row::put(Table::Tokens, digest.as_bytes(), record)
+}
+
+/// Reads 32 bytes of a key.
+pub(crate) fn key32(table: Table, key: &[u8]) -> Result<[u8; 32], DamagedRecord> {
+    key.try_into().map_err(|_| damaged(table, format!("its key has {} bytes, not 32", key.len())))
+}
+
+/// Says what is wrong with a row.
+pub(crate) fn damaged(table: Table, why: impl Into<String>) -> DamagedRecord {
+    DamagedRecord { table: table.name(), why: why.into() }
+}

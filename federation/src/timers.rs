@@ -1,0 +1,74 @@
+//! What is to be done when.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kernel::{Digest, NodeId, Time, Wake};
+
+/// Something to be done at a time; each at most once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Timer {
+    /// Say HELLO to this node again.
+    Hello(NodeId),
+    /// Pass on what is new.
+    Spread,
+    /// Have the own certificate renewed.
+    Renew,
+    /// Renew the domain's description.
+    Reissue,
+    /// This node's certificate ends.
+    MemberEnds(NodeId),
+    /// This node's removal need not be remembered any longer.
+    RevocationEnds(NodeId),
+    /// This token ends.
+    TokenEnds(Digest),
+}
+
+impl Timer {
+    const fn why(self) -> &'static str {
+        match self {
+            Self::Hello(_) => "hello-retry",
+            Self::Spread => "spread",
+            Self::Renew => "renew-certificate",
+            Self::Reissue => "renew-descriptor",
+            Self::MemberEnds(_) => "member-expiry",
+            Self::RevocationEnds(_) => "revocation-expiry",
+            Self::TokenEnds(_) => "token-expiry",
+        }
+    }
+}
+
+/// The timers that run.
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    by_time: BTreeSet<(Time, Timer)>,
+    at: BTreeMap<Timer, Time>,
+}
+
+impl Timers {
+    /// Sets a timer, wherever it stood before.
+    pub(crate) fn set(&mut self, timer: Timer, at: Time) {
+        self.cancel(timer);
+        self.by_time.insert((at, timer));
+        self.at.insert(timer, at);
+    }
+
+    pub(crate) fn cancel(&mut self, timer: Timer) {
+        if let Some(at) = self.at.remove(&timer) {
+            self.by_time.remove(&(at, timer));
+        }
+    }
+
+    pub(crate) fn next(&self) -> Option<Wake> {
+        self.by_time.first().map(|(at, timer)| (*at, timer.why()))
+    }
+
+    /// Takes out one timer that is due.
+    pub(crate) fn due(&mut self, now: Time) -> Option<Timer> {
+        let (at, timer) = self.by_time.first().copied()?;
+        if at > now {
+            return None;
+        }
+        self.cancel(timer);
+        Some(timer)
+    }
+}
