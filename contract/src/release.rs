@@ -179,6 +179,10 @@ impl Manager {
     ) {
         let Release { key, buyer, reason, .. } = *release;
         let name = Name { buyer, key };
+        // Whoever says so knows already; only where the capacity's return is awaited, the own answer still counts.
+        if self.tellings.get(&name).is_some_and(|telling| telling.peer.node == from && !telling.awaited) {
+            self.told(&name, out);
+        }
         if buyer == from && buyer != self.me {
             if self.sales.contains_key(&name) {
                 return self.end_sale(now, name, reason, Tell::No, Some(ticket), out);

@@ -1,0 +1,12 @@
+//! The Contract Manager at its boundary: inputs in, effects out; alone, in pairs, and in pairs that crash.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod audit;
+mod buyer;
+mod chaos;
+mod clocks;
+mod restart;
+mod samples;
+mod seller;
+mod story;
+mod world;
