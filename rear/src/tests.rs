@@ -7,6 +7,7 @@ mod interleavings;
 mod provide;
 mod ranking;
 mod restart;
+mod wanderings;
 
 use std::collections::BTreeMap;
 

@@ -306,6 +306,13 @@ fn a_request_may_try_again_after_it_has_failed_or_lost_all() {
     check(&n.handle(acquire(WANT, Mode::Direct)), "CandidatesLookedUp Find");
     check(&n.handle(ended(key, 1, EndReason::Lost)), "");
     check(&n.handle(found(vec![candidate(2)])), "CandidateFound ReservationStarted Start");
+
+    // And what it had before is waited for when it gives up for good.
+    let (mut n, key) = ready();
+    n.handle(unpeered(1));
+    n.handle(acquire(WANT, Mode::Direct));
+    check(&n.handle(release()), "");
+    check(&n.handle(ended(key, 1, EndReason::Lost)), "Released");
 }
 
 #[test]
