@@ -76,7 +76,8 @@ fn is_label(name: &str) -> bool {
         && !name.ends_with('-')
 }
 
-/// Checks that a workload fits into a partition beside those that are there.
+/// Checks that a workload fits into a partition beside those that are there; `most` is how many there may be where
+/// the partition names no number of pods.
 ///
 /// # Errors
 /// `TooLarge`, naming the resource.
@@ -84,13 +85,20 @@ pub(crate) fn fits<'a>(
     workload: &Workload,
     others: impl Iterator<Item = &'a Workload>,
     partition: &Resources,
+    most: u32,
 ) -> Result<(), Refusal> {
     let refused =
         |why: String| Refusal::new(Code::TooLarge, format!("workload '{}' does not fit: {why}", workload.name));
-    let mut left = *partition;
+    let pods = partition.pods.to_units();
+    let most = if pods == 0 { u64::from(most) } else { pods };
+    let (mut left, mut count) = (*partition, 0);
     for other in others {
+        count += 1;
         // What is there did fit, so this is no shortage; if ever it were, nothing would be left.
         left = left.checked_sub(&other.resources).unwrap_or_default();
+    }
+    if count >= most {
+        return Err(refused(format!("pods: {most} are there, and no more may be")));
     }
     left.holds(&workload.resources).map_err(|shortage| refused(shortage.to_string()))
 }

@@ -16,14 +16,15 @@ use crate::{
 };
 
 impl Manager {
-    /// Runs one of this node's own replicas on an allocation of its own.
+    /// Runs one of this node's own replicas on an allocation of its own; says whether it does, or has to wait until
+    /// what has its name is gone.
     pub(crate) fn host_own(
         &mut self,
         request: RequestId,
         instance: &Instance,
         workload: Box<Workload>,
         out: &mut Vec<Effect>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<bool, Refusal> {
         self.check_runtime(&workload)?;
         let lodging = self.lodgings.entry(instance.allocation).or_insert_with(|| Lodging::new(Lodger::Own));
         if lodging.clearing.is_some() || lodging.contract().is_some() {
@@ -32,8 +33,7 @@ impl Manager {
         }
         if let Some(hosted) = lodging.hosted.get_mut(&instance.workload) {
             if hosted.stopping.is_some() {
-                // It starts when what has its name is gone: see `instance_left`.
-                return Ok(());
+                return Ok(false);
             }
             if hosted.workload != workload {
                 let text = format!("another workload '{}' runs on that allocation", instance.workload);
@@ -43,7 +43,7 @@ impl Manager {
             if let Some(status) = hosted.status.clone() {
                 self.heard_status(request, status, None, out);
             }
-            return Ok(());
+            return Ok(true);
         }
         // What REAR has taken for a replica is what the replica asked for, and nothing else runs there.
         let within = workload.resources;
@@ -51,7 +51,7 @@ impl Manager {
         hosted.request = Some(request);
         lodging.hosted.insert(instance.workload.clone(), hosted);
         out.push(Effect::Start { instance: instance.clone(), workload, within });
-        Ok(())
+        Ok(true)
     }
 
     /// Refuses what no driver here runs.

@@ -43,6 +43,8 @@ pub(crate) struct Replica {
     /// Whether the far end, or the runtime here, has taken it in.
     settled: bool,
     exposed: bool,
+    /// Whether another replica was still to be stopped there when this was last asked for: that may take the room.
+    crowded: bool,
     attempt: Attempt,
     shipments: u32,
 }
@@ -56,6 +58,9 @@ pub(crate) struct Leaving {
     unwanted: Epoch,
     /// When it counts as out of reach.
     until: Time,
+    /// Whether the orchestrator was told that it is. It goes on being asked for: what would run on takes room that
+    /// another replica may want.
+    told: bool,
     attempt: Attempt,
 }
 
@@ -74,11 +79,12 @@ impl Manager {
                 self.deploy_again(now, request, out);
                 return;
             }
-            // It is wanted elsewhere or otherwise: what there is goes, and nobody waits for that.
+            // It is wanted elsewhere or otherwise: what there is goes, and the orchestrator does not wait for that.
             let (before, name) = (replica.on, replica.workload.name.clone());
             self.leave(now, request, before, name, out);
-            self.leaving.remove(&request);
-            self.timers.clear(&Due::Leaving(request));
+            if let Some(leaving) = self.leaving.get_mut(&request) {
+                leaving.told = true;
+            }
         }
         let name = (on, workload.name.clone());
         if self.names.contains_key(&name) {
@@ -99,6 +105,7 @@ impl Manager {
             wanted: self.stamps.next(),
             settled: false,
             exposed: false,
+            crowded: false,
             attempt: Attempt::default(),
             shipments: 0,
         };
@@ -135,6 +142,10 @@ impl Manager {
             // Once the peering is open, or the contract over, this goes on by itself.
             Some(Phase::Opening(_) | Phase::Reopening(_) | Phase::Lost) => return,
             None => return self.timers.set(Due::Replica(request), now + self.config.open_within),
+        }
+        let crowded = !self.leaving_from(contract).is_empty();
+        if let Some(replica) = self.replicas.get_mut(&request) {
+            replica.crowded = crowded;
         }
         let mut question = ask(FabricRequest::Deploy(*workload));
         question.extensions = stamp::write(wanted);
@@ -182,6 +193,9 @@ impl Manager {
                 replica.attempt.succeeded();
                 self.timers.clear(&Due::Replica(request));
                 self.reopen_soon(now, contract);
+            }
+            Said::Refused(refusal) if refusal.code() == Code::TooLarge && replica.crowded => {
+                self.deploy_failed(now, request, &refusal);
             }
             Said::Refused(refusal) if !passes(&refusal) => self.fail(request, refusal.to_string(), out),
             Said::Refused(refusal) | Said::Nothing(refusal) => self.deploy_failed(now, request, &refusal),
@@ -303,16 +317,18 @@ impl Manager {
         workload: String,
         out: &mut Vec<Effect>,
     ) {
-        if !self.leaving.contains_key(&request) {
+        let under_way = self.leaving.get(&request).is_some_and(|leaving| !leaving.told);
+        if !under_way {
             self.leave(now, request, on, workload, out);
         }
     }
 
     fn leave(&mut self, now: Time, request: RequestId, on: Placement, workload: String, out: &mut Vec<Effect>) {
         self.drop_replica(request, out);
+        self.leave_no_more(request);
         let until = now + self.config.grace.plus(BEYOND_GRACE);
         let unwanted = self.stamps.next();
-        let leaving = Leaving { on, workload, unwanted, until, attempt: Attempt::default() };
+        let leaving = Leaving { on, workload, unwanted, until, told: false, attempt: Attempt::default() };
         self.leaving.insert(request, leaving);
         self.ask_undeploy(now, request, out);
     }
@@ -337,7 +353,9 @@ impl Manager {
         match on {
             Placement::Local(allocation) => {
                 if self.stop_here(&Instance { allocation, workload }, out) {
-                    self.timers.set(Due::Leaving(request), until);
+                    if now < until {
+                        self.timers.set(Due::Leaving(request), until);
+                    }
                 } else {
                     self.left(request, out);
                 }
@@ -345,12 +363,12 @@ impl Manager {
             Placement::Remote(contract) if self.peerings.contains_key(&contract) => {
                 let mut question = ask(FabricRequest::Undeploy { workload });
                 question.extensions = stamp::write(unwanted);
-                let deadline = self.config.answer_within.min(now.until(until));
+                let deadline = self.config.answer_within;
                 let id = self.send(contract, About::Leaving(request), question, deadline, Trace::None, out);
                 if let Some(leaving) = self.leaving.get_mut(&request) {
                     leaving.attempt.ask = Some(id);
                 }
-                self.timers.set(Due::Leaving(request), Self::lost_at(now, deadline).min(until));
+                self.leaving_at(now, request, Self::lost_at(now, deadline));
             }
             Placement::Remote(_) => self.left(request, out),
         }
@@ -368,25 +386,39 @@ impl Manager {
             self.left(request, out);
         } else {
             let wait = leaving.attempt.failed(&self.config, &mut self.rng);
-            let at = (now + wait).min(leaving.until);
-            self.timers.set(Due::Leaving(request), at);
+            self.leaving_at(now, request, now + wait);
         }
     }
 
+    /// Goes on at a time, or when the orchestrator has waited for long enough.
+    fn leaving_at(&mut self, now: Time, request: RequestId, at: Time) {
+        let Some(leaving) = self.leaving.get(&request) else { return };
+        let at = if now < leaving.until { at.min(leaving.until) } else { at };
+        self.timers.set(Due::Leaving(request), at);
+    }
+
     pub(crate) fn leaving_due(&mut self, now: Time, request: RequestId, out: &mut Vec<Effect>) {
-        match self.leaving.get(&request) {
-            Some(leaving) if now >= leaving.until => self.left(request, out),
-            Some(_) => self.ask_undeploy(now, request, out),
-            None => {}
+        let Some(leaving) = self.leaving.get_mut(&request) else { return };
+        if now >= leaving.until && !leaving.told {
+            leaving.told = true;
+            out.push(Effect::Undeployed { request });
         }
+        self.ask_undeploy(now, request, out);
     }
 
     /// A replica is stopped, or out of reach.
     fn left(&mut self, request: RequestId, out: &mut Vec<Effect>) {
-        let Some(leaving) = self.leaving.remove(&request) else { return };
+        if self.leave_no_more(request) {
+            out.push(Effect::Undeployed { request });
+        }
+    }
+
+    /// Forgets a replica that is to be stopped; says whether the orchestrator has yet to hear of it.
+    fn leave_no_more(&mut self, request: RequestId) -> bool {
+        let Some(leaving) = self.leaving.remove(&request) else { return false };
         self.forget(leaving.attempt.ask);
         self.timers.clear(&Due::Leaving(request));
-        out.push(Effect::Undeployed { request });
+        !leaving.told
     }
 
     /// An instance on this node is gone: whoever wanted it stopped, or waits for its name, hears of it.
@@ -397,7 +429,9 @@ impl Manager {
         for request in left {
             self.left(request, out);
         }
-        if let Some(&request) = self.names.get(&(on, instance.workload.clone())) {
+        if let Some(&request) = self.names.get(&(on, instance.workload.clone()))
+            && self.replicas.get(&request).is_some_and(|replica| !replica.settled)
+        {
             self.ask_deploy(now, request, out);
         }
     }
@@ -432,7 +466,9 @@ impl Manager {
     ) {
         let instance = Instance { allocation, workload: workload.name.clone() };
         match self.host_own(request, &instance, workload, out) {
-            Ok(()) => self.settle(request),
+            Ok(true) => self.settle(request),
+            // It goes on when the runtime says so: see `instance_left`.
+            Ok(false) => {}
             Err(refusal) => self.fail(request, refusal.to_string(), out),
         }
     }

@@ -68,13 +68,22 @@ impl Manager {
         };
         let SignedContract { id: _, allocation, customer, partition } = found;
         let tenant = || Box::new(Tenant { contract, customer, partition, open: false, waiting: Vec::new() });
+        // One contract has one allocation, and one allocation one contract.
+        if self.tenants.get(&contract).is_some_and(|other| *other != allocation) {
+            out.push(refuse(ticket, Code::Closed, format!("contract {contract} rests on another allocation")));
+            return;
+        }
         let known = self.lodgings.contains_key(&allocation);
         let lodging = self.lodgings.entry(allocation).or_insert_with(|| Lodging::new(Lodger::Tenant(tenant())));
-        let Lodger::Tenant(tenant) = &mut lodging.lodger else {
-            out.push(refuse(ticket, Code::Closed, format!("allocation {allocation} is in other use")));
-            return;
+        let clearing = lodging.clearing.is_some();
+        let tenant = match &mut lodging.lodger {
+            Lodger::Tenant(tenant) if tenant.contract == contract => tenant,
+            Lodger::Tenant(_) | Lodger::Own => {
+                out.push(refuse(ticket, Code::Closed, format!("allocation {allocation} is in other use")));
+                return;
+            }
         };
-        if lodging.clearing.is_some() {
+        if clearing {
             out.push(refuse(ticket, Code::Closed, format!("contract {contract} is over")));
             return;
         }
@@ -181,13 +190,11 @@ impl Manager {
             }
             return Ok(());
         }
-        let pods = partition.pods.to_units();
-        let most = if pods == 0 { u64::from(most) } else { pods };
-        if lodging.hosted.len() as u64 >= most {
-            let text = format!("workload '{name}' does not fit: pods: {most} are there, and no more may be");
-            return Err(Refusal::new(Code::TooLarge, text));
-        }
-        check::fits(&workload, lodging.others(&name), &partition)?;
+        check::fits(&workload, lodging.others(&name), &partition, most).map_err(|refusal| {
+            // Room that is being made is worth waiting for.
+            let stopping = lodging.hosted.values().any(|hosted| hosted.stopping.is_some());
+            if stopping { refusal.retry_after(grace.divided(10)) } else { refusal }
+        })?;
         let workload = Box::new(workload);
         let mut hosted = Hosted::new(workload.clone());
         hosted.wanted = said;

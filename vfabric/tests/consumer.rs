@@ -216,17 +216,29 @@ fn undeploying_closes_the_port_at_once_and_ends_when_the_provider_says_so() {
 }
 
 #[test]
-fn undeploying_ends_without_an_answer_too() {
+fn undeploying_ends_without_an_answer_too_and_is_said_until_the_contract_ends() {
     let mut story = running();
     story.given(undeploy(THERE));
     let began = story.now;
-    let mut said = Vec::new();
-    while !said.contains(&"undeployed 7".to_owned()) {
-        said.extend(story.pass(Span::secs(1)));
+    while story.waits() != ["undeployed 7", "send Undeploy web"] {}
+    assert_eq!(story.now.since(began), Span::secs(15));
+    for _ in 0..5 {
+        story.unanswered("Undeploy", &[]);
+        assert_eq!(story.waits(), ["send Undeploy web"]);
     }
-    assert!(said.iter().filter(|word| *word == "send Undeploy web").count() >= 1, "{said:?}");
-    assert!(story.now.since(began) <= Span::secs(16), "{:?}", story.now.since(began));
-    story.quiet_for(Span::secs(3600));
+    story.on(closed(), &[]).quiet_for(Span::secs(3600));
+}
+
+#[test]
+fn room_that_is_being_made_is_waited_for() {
+    let mut story = running();
+    story.given(undeploy(THERE));
+    let next = Input::Deploy { request: kernel::RequestId(8), on: THERE, workload: Box::new(workload("api")) };
+    story.on(next, &["send Deploy api"]).refused("Deploy", Code::TooLarge, &[]);
+    assert_eq!(story.waits(), ["send Deploy api"]);
+    story.answered("Undeploy", FabricAnswer::Done, &["undeployed 7"]).refused("Deploy", Code::TooLarge, &[]);
+    assert_eq!(story.waits(), ["send Deploy api"]);
+    story.refused("Deploy", Code::TooLarge, &["status 8 Failed: TooLarge: no"]);
 }
 
 #[test]

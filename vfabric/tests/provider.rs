@@ -250,6 +250,15 @@ fn undeploying_is_answered_when_all_is_gone_whoever_asks_and_however_often() {
 }
 
 #[test]
+fn what_is_being_stopped_is_not_reported_as_starting() {
+    Story::provider()
+        .hears(FabricRequest::Deploy(workload("web")), &["start web within cpu 2, memory 128Mi"])
+        .hears(leave("web"), &["stop web in 10s"])
+        .on(status("web", Status::Starting), &[])
+        .on(gone("web"), &["reply 2 Closed: workload 'web' was stopped before it started", "reply 3 done"]);
+}
+
+#[test]
 fn a_deploy_that_comes_after_its_undeploy_starts_nothing() {
     let deploy = || FabricRequest::Deploy(workload("web"));
     let mut story = Story::provider();
@@ -329,9 +338,7 @@ fn an_instance_that_the_runtime_has_lost_is_a_failed_one() {
 }
 
 #[test]
-fn a_restarted_provider_starts_again_from_what_the_consumer_says() {
-    // Nothing is kept: a manager after a restart is a new one, and this is what a consumer says to it.
-    Story::hosting();
+fn a_restarted_provider_says_that_it_knows_nothing() {
     let mut story = Story::new();
     assert!(story.manager.restore(rear_proto::Table::Peerings, b"key", b"value").is_err());
     story.hears(
