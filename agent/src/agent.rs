@@ -113,7 +113,7 @@ impl Agent {
         let me = identity.signer.id();
         let managers = Managers {
             orchestrator: orchestrator::Manager::new(config.orchestrator, me),
-            rear: rear::Manager::new(config.rear, me, rng.fork()),
+            rear: rear::Manager::new(config.rear, me, identity.domain),
             discovery: discovery::Manager::new(config.discovery, me, rng.fork()),
             contract: contract::Manager::new(config.contract, identity.signer.clone(), identity.domain, rng.fork()),
             network: network::Manager::new(config.network, identity.signer.clone()),
@@ -163,6 +163,7 @@ impl Agent {
         let mut effects = Vec::new();
         self.managers.federation.start(now, starts, &mut effects);
         self.settle(now, effects, route::federation, &mut batch);
+        self.name(now, Vec::new());
         let mut effects = Vec::new();
         self.managers.rear.start(now, starts, &mut effects);
         self.settle(now, effects, route::rear, &mut batch);
@@ -233,7 +234,10 @@ impl Agent {
         let mail = match event {
             Event::PeerUp { party } => Mail::Federation(federation::Input::PeerUp { party }),
             Event::PeerDown { node } => Mail::Federation(federation::Input::PeerDown { node }),
-            Event::Addresses(addresses) => Mail::Federation(federation::Input::Addresses(addresses)),
+            Event::Addresses(addresses) => {
+                self.name(now, addresses.clone());
+                Mail::Federation(federation::Input::Addresses(addresses))
+            }
             Event::RoundTrip { peer, span } => Mail::Rear(rear::Input::RoundTrip { peer, span }),
             Event::Asked { ticket, from, ask } => return self.asked(now, ticket, from, *ask, batch),
             Event::Answered { ask, reply } => return self.answered(now, ask, reply),
@@ -267,6 +271,14 @@ impl Agent {
             Event::ClockJumped => Mail::Contract(contract::Input::ClockJumped),
         };
         self.boxes.mail.push_back(mail);
+    }
+
+    /// Tells REAR what this node is called, as it is to stand in its flavours.
+    fn name(&mut self, now: Time, addresses: Vec<String>) {
+        if let Some(status) = self.managers.federation.status(now) {
+            let domain = status.domain;
+            self.boxes.mail.push_back(Mail::Rear(rear::Input::Named { domain, addresses }));
+        }
     }
 
     /// Lets a question in, or turns it away: the one place where it is decided who may ask what.

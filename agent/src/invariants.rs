@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{ContractId, Digest, Time};
+use kernel::{ContractId, Digest, FlavourId, Resource, Resources};
 
 use crate::agent::Managers;
 
@@ -19,29 +19,47 @@ pub struct Violation {
     pub what: String,
 }
 
-/// 1, *node*: no grant exceeds what was free, per resource, when it was granted; so what is taken of a flavour
-/// never exceeds its base, unless the operator has made the base smaller since.
+/// 1, *node*: no grant exceeds what was free, per resource, when it was granted.
 ///
-/// # Errors
-/// The first flavour that is oversold.
-pub fn check_node(managers: &Managers) -> Result<(), Violation> {
-    for book in managers.rear.books() {
-        if !book.shrunk && book.base.holds(&book.taken).is_err() {
-            let what = format!("flavour {}: {} taken of {}", book.flavour, book.taken, book.base);
-            return Err(Violation { number: 1, what });
+/// So what is taken of a flavour never grows beyond its base. It may stay beyond it: an operator can make the base
+/// smaller than what was granted before.
+#[derive(Debug, Default)]
+pub struct Grants {
+    taken: BTreeMap<FlavourId, Resources>,
+}
+
+impl Grants {
+    /// Checks what was granted since the last check.
+    ///
+    /// # Errors
+    /// The first flavour that was oversold.
+    pub fn check(&mut self, managers: &Managers) -> Result<(), Violation> {
+        let mut taken = BTreeMap::new();
+        for book in managers.rear.books() {
+            // What this life of the node found taken is not its doing.
+            let before = self.taken.get(&book.flavour).copied().unwrap_or(book.taken);
+            for resource in Resource::ALL {
+                let (now, base) = (book.taken.of(resource), book.base.of(resource));
+                if now > base && now > before.of(resource) {
+                    let what = format!("flavour {}: {resource} {now} taken of {base}", book.flavour);
+                    return Err(Violation { number: 1, what });
+                }
+            }
+            taken.insert(book.flavour, book.taken);
         }
+        self.taken = taken;
+        Ok(())
     }
-    Ok(())
 }
 
 /// 4, *world*: both parties of a contract hold the same bytes.
 ///
 /// # Errors
 /// The first contract of which the two have different bytes.
-pub fn check_agreement(nodes: &[&Managers], now: Time) -> Result<(), Violation> {
+pub fn check_agreement(nodes: &[&Managers]) -> Result<(), Violation> {
     let mut known: BTreeMap<ContractId, Digest> = BTreeMap::new();
     for managers in nodes {
-        for contract in managers.contract.contracts(now) {
+        for contract in managers.contract.contracts() {
             let digest = *known.entry(contract.id).or_insert(contract.digest);
             if digest != contract.digest {
                 let what = format!("contract {}: one party has {digest}, another {}", contract.id, contract.digest);
@@ -56,10 +74,10 @@ pub fn check_agreement(nodes: &[&Managers], now: Time) -> Result<(), Violation> 
 ///
 /// # Errors
 /// The first contract that lives at one party alone.
-pub fn check_both_or_neither(nodes: &[&Managers], now: Time) -> Result<(), Violation> {
+pub fn check_both_or_neither(nodes: &[&Managers]) -> Result<(), Violation> {
     let mut lives: BTreeMap<ContractId, Vec<&'static str>> = BTreeMap::new();
     for managers in nodes {
-        for contract in managers.contract.contracts(now).filter(|contract| contract.state.is_live()) {
+        for contract in managers.contract.contracts().filter(|contract| contract.state.is_live()) {
             lives.entry(contract.id).or_default().push(contract.role.name());
         }
     }
@@ -76,7 +94,7 @@ pub fn check_both_or_neither(nodes: &[&Managers], now: Time) -> Result<(), Viola
 ///
 /// # Errors
 /// The first thing that is still held, or the first flavour of which something is taken.
-pub fn check_nothing_held(managers: &Managers, now: Time) -> Result<(), Violation> {
+pub fn check_nothing_held(managers: &Managers) -> Result<(), Violation> {
     let violation = |what| Err(Violation { number: 3, what });
     if let Some(allocation) = managers.rear.living().next() {
         return violation(format!("allocation {} ({}) is not freed", allocation.id, allocation.role.name()));
@@ -84,7 +102,7 @@ pub fn check_nothing_held(managers: &Managers, now: Time) -> Result<(), Violatio
     if let Some(book) = managers.rear.books().find(|book| !book.taken.is_zero() || book.available != book.base) {
         return violation(format!("flavour {}: {} available of {}", book.flavour, book.available, book.base));
     }
-    if let Some(contract) = managers.contract.contracts(now).find(|contract| contract.state.is_live()) {
+    if let Some(contract) = managers.contract.contracts().find(|contract| contract.state.is_live()) {
         return violation(format!("contract {} is still {}", contract.id, contract.state.name()));
     }
     if let Some(router) = managers.network.routers().next() {

@@ -52,7 +52,7 @@ pub(crate) fn orchestrator(effect: orchestrator::Effect, out: &mut Vec<Routed>) 
     use orchestrator::Effect as E;
     let rear = |input| Routed::Mail(Mail::Rear(input));
     let vfabric = |input| Routed::Mail(Mail::Vfabric(input));
-    out.push(match effect {
+    let last = match effect {
         E::LookUp { request, selector, origin, trace } => {
             rear(rear::Input::LookUp { request, selector, origin, trace })
         }
@@ -78,7 +78,8 @@ pub(crate) fn orchestrator(effect: orchestrator::Effect, out: &mut Vec<Routed>) 
         E::Changed { intent } => Routed::Output(Output::Changed(Watch::Intent(intent))),
         E::Keep(row) => Routed::Row(row),
         E::Did(trace, deed) => Routed::Did(trace, deed),
-    });
+    };
+    out.push(last);
 }
 
 pub(crate) fn rear(effect: rear::Effect, out: &mut Vec<Routed>) {
@@ -87,7 +88,7 @@ pub(crate) fn rear(effect: rear::Effect, out: &mut Vec<Routed>) {
     let contract = |input| Routed::Mail(Mail::Contract(input));
     let vfabric = |input| Routed::Mail(Mail::Vfabric(input));
     let orchestrator = |input| Routed::Mail(Mail::Orchestrator(input));
-    out.push(match effect {
+    let last = match effect {
         E::OwnChanged(flavour) => discovery(discovery::Input::OwnChanged(flavour)),
         E::OwnGone(flavour) => discovery(discovery::Input::OwnGone(flavour)),
         E::Find { request, pick, k, max_age } => discovery(discovery::Input::Find { request, pick, k, max_age }),
@@ -117,13 +118,14 @@ pub(crate) fn rear(effect: rear::Effect, out: &mut Vec<Routed>) {
         E::Respond { ticket, result } => Routed::Output(Output::Respond { ticket, result: result.map(Response::Rear) }),
         E::Keep(row) => Routed::Row(row),
         E::Did(trace, deed) => Routed::Did(trace, deed),
-    });
+    };
+    out.push(last);
 }
 
 pub(crate) fn discovery(effect: discovery::Effect, out: &mut Vec<Routed>) {
     use discovery::Effect as E;
     let rear = |input| Routed::Mail(Mail::Rear(input));
-    out.push(match effect {
+    let last = match effect {
         E::Ask { ask, to, request, deadline, trace } => {
             Routed::Ask { sender: Sender::Discovery, ask, to, request, deadline, trace }
         }
@@ -135,7 +137,8 @@ pub(crate) fn discovery(effect: discovery::Effect, out: &mut Vec<Routed>) {
         }
         E::Keep(row) => Routed::Row(row),
         E::Did(trace, deed) => Routed::Did(trace, deed),
-    });
+    };
+    out.push(last);
 }
 
 pub(crate) fn contract(effect: contract::Effect, out: &mut Vec<Routed>) {
@@ -143,7 +146,7 @@ pub(crate) fn contract(effect: contract::Effect, out: &mut Vec<Routed>) {
     let rear = |input| Routed::Mail(Mail::Rear(input));
     let network = |input| Routed::Mail(Mail::Network(input));
     let vfabric = |input| Routed::Mail(Mail::Vfabric(input));
-    out.push(match effect {
+    let last = match effect {
         E::Ask { ask, to, request, deadline, trace } => {
             Routed::Ask { sender: Sender::Contract, ask, to, request, deadline, trace }
         }
@@ -177,13 +180,14 @@ pub(crate) fn contract(effect: contract::Effect, out: &mut Vec<Routed>) {
         E::Changed { contract } => Routed::Output(Output::Changed(Watch::Contract(contract))),
         E::Keep(row) => Routed::Row(row),
         E::Did(trace, deed) => Routed::Did(trace, deed),
-    });
+    };
+    out.push(last);
 }
 
 pub(crate) fn network(effect: network::Effect, out: &mut Vec<Routed>) {
     use network::Effect as E;
     let vfabric = |input| Routed::Mail(Mail::Vfabric(input));
-    out.push(match effect {
+    let last = match effect {
         E::Install(route) => Routed::Output(Output::Install(route)),
         E::Remove { contract } => Routed::Output(Output::Remove { contract }),
         E::Transmit { id, contract, ask, deadline } => Routed::Output(Output::Transmit { id, contract, ask, deadline }),
@@ -198,7 +202,8 @@ pub(crate) fn network(effect: network::Effect, out: &mut Vec<Routed>) {
             Routed::FabricReply { ticket, reply: Box::new(reply) }
         }
         E::Did(trace, deed) => Routed::Did(trace, deed),
-    });
+    };
+    out.push(last);
 }
 
 pub(crate) fn vfabric(effect: vfabric::Effect, out: &mut Vec<Routed>) {
@@ -207,7 +212,7 @@ pub(crate) fn vfabric(effect: vfabric::Effect, out: &mut Vec<Routed>) {
     let contract = |input| Routed::Mail(Mail::Contract(input));
     let rear = |input| Routed::Mail(Mail::Rear(input));
     let orchestrator = |input| Routed::Mail(Mail::Orchestrator(input));
-    out.push(match effect {
+    let last = match effect {
         E::Send { id, contract, ask, deadline, trace } => {
             out.push(Routed::Send { id, trace });
             network(network::Input::Send { id, contract, ask, deadline })
@@ -239,7 +244,8 @@ pub(crate) fn vfabric(effect: vfabric::Effect, out: &mut Vec<Routed>) {
         }
         E::Keep(row) => Routed::Row(row),
         E::Did(trace, deed) => Routed::Did(trace, deed),
-    });
+    };
+    out.push(last);
 }
 
 pub(crate) fn federation(effect: federation::Effect, out: &mut Vec<Routed>) {
@@ -247,7 +253,7 @@ pub(crate) fn federation(effect: federation::Effect, out: &mut Vec<Routed>) {
     let discovery = |input| Routed::Mail(Mail::Discovery(input));
     let contract = |input| Routed::Mail(Mail::Contract(input));
     let vfabric = |input| Routed::Mail(Mail::Vfabric(input));
-    out.push(match effect {
+    let last = match effect {
         E::Ask { ask, to, request, deadline } => {
             Routed::Ask { sender: Sender::Federation, ask, to, request, deadline, trace: Trace::None }
         }
@@ -259,10 +265,12 @@ pub(crate) fn federation(effect: federation::Effect, out: &mut Vec<Routed>) {
             vfabric(vfabric::Input::PeerUp { node })
         }
         E::MemberDown { node } => discovery(discovery::Input::EndpointDown { node }),
-        E::MemberGone { node } => {
+        E::MemberGone { node, removed } => {
             out.push(discovery(discovery::Input::EndpointGone { node }));
-            out.push(contract(contract::Input::MemberGone { node }));
-            Routed::Output(Output::Block(node))
+            if removed {
+                out.push(Routed::Output(Output::Block(node)));
+            }
+            contract(contract::Input::MemberGone { node })
         }
         E::Credentials(credentials) => contract(contract::Input::Credentials(credentials)),
         E::KeepConnected(party) => Routed::Output(Output::KeepConnected(party)),
@@ -274,5 +282,6 @@ pub(crate) fn federation(effect: federation::Effect, out: &mut Vec<Routed>) {
             }),
         }),
         E::Keep(row) => Routed::Row(row),
-    });
+    };
+    out.push(last);
 }

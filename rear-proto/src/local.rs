@@ -94,6 +94,16 @@ pub enum Side {
     Provider,
 }
 
+impl Side {
+    /// Returns the side's name, as JSON has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Consumer => "consumer",
+            Self::Provider => "provider",
+        }
+    }
+}
+
 /// A signed contract that the Virtual Fabric asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SignedContract {
