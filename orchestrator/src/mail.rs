@@ -109,6 +109,7 @@ pub enum Input {
 
 /// Everything the orchestrator can ask for.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "effects are routed at once, a handful at a time")]
 pub enum Effect {
     /// To REAR: is there room here? Take it if so.
     LookUp {
