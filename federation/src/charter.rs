@@ -164,8 +164,10 @@ impl Charter {
     /// removal stands in it.
     pub(crate) fn is_outdated(&self, now: Time) -> bool {
         let Some((_, descriptor)) = &self.descriptor else { return true };
-        let stands = |node: &NodeId| descriptor.revoked.iter().any(|revocation| revocation.node == *node);
-        let missing = self.revoked.iter().any(|(node, until)| *until > now && !stands(node));
+        let stands = |node: &NodeId, until: Time| {
+            descriptor.revoked.iter().any(|revocation| revocation.node == *node && revocation.until >= until)
+        };
+        let missing = self.revoked.iter().any(|(node, until)| *until > now && !stands(node, *until));
         descriptor.list < self.issuers.number || (missing && descriptor.revoked.len() < MAX_REVOKED)
     }
 
