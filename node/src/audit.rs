@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use contract::audit as contracts;
-use rear_proto::Table;
+use rear_proto::{Row, Table};
 use serde::Serialize;
 
 use crate::ledger::{Frames, verify};
@@ -18,7 +17,7 @@ pub struct Report {
     /// Frames read.
     pub frames: u64,
     /// Contracts verified.
-    pub contracts: u64,
+    pub contracts: usize,
     /// The byte at which the first frame stands that is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_bad: Option<u64>,
@@ -34,34 +33,35 @@ pub fn audit(path: &Path, against: Option<&Path>) -> anyhow::Result<Report> {
     let report = verify(path).with_context(|| format!("can not audit {}", path.display()))?;
     let mut problems = report.problems.clone();
     let ours = read(path, &mut problems)?;
-    problems.extend(ours.problems());
+    let found = contract::audit::verify(&ours, None);
+    problems.extend(found.problems.iter().map(ToString::to_string));
     if let Some(other) = against {
         let mut others = Vec::new();
         let theirs = read(other, &mut others)?;
         problems.extend(others.into_iter().map(|problem| format!("{}: {problem}", other.display())));
-        problems.extend(contracts::contradictions(&ours, &theirs));
+        let contradictions = contract::audit::contradictions(&ours, &theirs);
+        problems.extend(contradictions.iter().map(ToString::to_string));
     }
     Ok(Report {
         ok: report.ok && problems.is_empty(),
         frames: report.frames,
-        contracts: ours.contracts(),
+        contracts: found.contracts,
         first_bad: report.first_bad.map(|bad| bad.offset),
         problems,
     })
 }
 
-/// Reads what a ledger says of contracts, as far as its frames are sound.
-fn read(path: &Path, problems: &mut Vec<String>) -> anyhow::Result<contracts::Books> {
-    let mut books = contracts::Books::default();
+/// Reads the rows of a ledger, as far as its frames are sound.
+fn read(path: &Path, problems: &mut Vec<String>) -> anyhow::Result<Vec<Row>> {
+    let mut rows = Vec::new();
     for frame in Frames::open(path).with_context(|| format!("can not read {}", path.display()))? {
         let Ok(frame) = frame else { break };
         for row in frame.rows {
-            let Some(table) = Table::from_number(row.table.0) else {
-                problems.push(format!("frame {}: a row of an unknown table {}", frame.seq, row.table.0));
-                continue;
-            };
-            books.take(table, &row.key, row.value.as_deref());
+            match Table::from_number(row.table.0) {
+                Some(table) => rows.push(Row { table, key: row.key, value: row.value }),
+                None => problems.push(format!("frame {}: a row of an unknown table {}", frame.seq, row.table.0)),
+            }
         }
     }
-    Ok(books)
+    Ok(rows)
 }

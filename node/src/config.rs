@@ -1,5 +1,7 @@
 //! The configuration: one TOML file, every setting commented, an unknown key refused with its place.
 
+mod text;
+
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr},

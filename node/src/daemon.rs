@@ -6,10 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use agent::{Agent, Identity};
+use agent::{Agent, Identity, invariants::Grants};
 use anyhow::{Context as _, anyhow, bail};
 use kernel::{NodeId, Rng, Time};
-use rear_proto::{Record, Row, Table, record};
+use rear_proto::{Record, Row, Signer, Table, flavour::Domain, record};
 use runtime::{Cache, CacheLimits, Driver as _, Wasm};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -86,8 +86,7 @@ impl Daemon {
         let (ledger, store, opened) = open(data.path())?;
         let (starts, clock) = begin(&opened)?;
         let clock = Arc::new(clock);
-        let domain = federation::domain_of(opened.rows.iter(Table::Membership.into()))
-            .context("the ledger holds no membership of a domain")?;
+        let domain = domain_of(&config, &signer, &opened, clock.now())?;
 
         let identity = Identity { signer, domain: domain.key };
         let mut agent = Agent::new(config.agent(), identity, Rng::from_seed(rand::random()));
@@ -133,7 +132,7 @@ impl Daemon {
             Settings { floor: config.storage.floor_mib.saturating_mul(MIB), ..Settings::default() };
         let (committer, durable) = Committer::start(ledger, store, settings, data.path())?;
         let doers = Outside { net: net.clone(), tunnels: tunnels.clone(), works, expose: expose.clone() };
-        let host = Host { agent, clock: Arc::clone(&clock), committer, durable, doers, mind: mind.clone() };
+        let host = Host { agent, clock: Arc::clone(&clock), committer, durable, doers, mind: mind.clone(), grants: Grants::default() };
         let first = vec![Row::put(Table::Starts, STARTS_KEY, &Starts { count: starts, told: clock.now() })];
         let host = tokio::spawn(host.run(inbox, starts, first, stop.child_token()));
 
@@ -201,6 +200,18 @@ pub fn open(dir: &Path) -> anyhow::Result<(Ledger, Store, Opened)> {
 pub fn ledger_options() -> Options {
     let kept = [Table::Contracts, Table::Renewals].map(Into::into).into();
     Options { kept, ..Options::default() }
+}
+
+/// Returns the domain that the ledger says this node is of.
+fn domain_of(config: &Config, signer: &Signer, opened: &Opened, now: Time) -> anyhow::Result<Domain> {
+    let mut membership = federation::Manager::new(config.federation.clone(), signer.clone(), Rng::from_number(0));
+    for table in [Table::Membership, Table::Members, Table::Tokens] {
+        for (key, value) in opened.rows.iter(table.into()) {
+            membership.restore(table, key, value)?;
+        }
+    }
+    let status = membership.status(now);
+    Ok(status.context("the ledger holds no membership of a domain: this node was not made by `tombolo init`")?.domain)
 }
 
 /// Counts this start, and makes a clock that goes on where the last one ended.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use federation::genesis;
-use kernel::{NodeId, Span};
+use kernel::{DomainKey, NodeId, Span};
 use rear_proto::{
     Answer, Row, Signer,
     flavour::Domain as DomainName,
@@ -63,8 +63,9 @@ pub async fn init(data: &DataDir, domain: Domain, role: Role, offer: bool) -> an
         Domain::Found(name) => {
             let domain_secret = Zeroizing::new(rand::random::<[u8; 32]>());
             let domain_signer = Signer::from_secret(&domain_secret);
-            let (rows, domain) = genesis::found(&domain_signer, &signer, &name, role, now)?;
-            (rows, domain, Some(domain_secret))
+            let rows = genesis::found(&name, &domain_signer, &signer, role, now, &config.federation);
+            let key = DomainKey(domain_signer.id().0);
+            (rows, DomainName { key, name }, Some(domain_secret))
         }
         Domain::Join(token) => {
             config.bootstrap.clone_from(&token.issuer.addresses);
@@ -81,7 +82,7 @@ pub async fn init(data: &DataDir, domain: Domain, role: Role, offer: bool) -> an
     let api_token = hex::encode(rand::random::<[u8; 32]>());
     data.write_private(&data.api_token(), format!("{api_token}\n").as_bytes())?;
     if offer {
-        config.offer.push(measure::machine(data.path()).offer());
+        config.offer.push(measure::machine(data.path())?.offer());
     }
     std::fs::write(data.config(), config.to_text())
         .with_context(|| format!("can not write {}", data.config().display()))?;
@@ -103,21 +104,15 @@ fn keep(data: &DataDir, rows: Vec<Row>) -> anyhow::Result<()> {
 /// Asks the token's issuer to let this node in.
 async fn join(secret: &[u8; 32], signer: &Signer, token: &Token) -> anyhow::Result<Vec<Row>> {
     let issuer = token.issuer.node;
-    if token.expires <= clock::wall() {
-        bail!("the token has expired: ask for another with `tombolo domain invite`");
-    }
+    let request = genesis::ask(token, signer.id(), clock::wall())?;
     let transport = transport::Config::new(*secret);
     let (handle, mut events) = transport::start(transport).await?;
     handle.know(issuer, token.issuer.addresses.clone());
-    let request = genesis::join_request(token, signer.id());
-    let asking = net::ask_once(&handle, issuer, request, JOIN_DEADLINE);
-    tokio::pin!(asking);
-    let reply = loop {
-        // The events of this short-lived transport matter to nobody, but its queue must not fill.
-        tokio::select! {
-            reply = &mut asking => break reply,
-            event = events.next() => if event.is_none() { bail!("the connection to the domain broke") },
-        }
+    // The events of this short-lived transport matter to nobody, but its queue must not fill.
+    let draining = async { while events.next().await.is_some() {} };
+    let reply = tokio::select! {
+        reply = net::ask_once(&handle, issuer, request, JOIN_DEADLINE) => reply,
+        () = draining => bail!("the connection to the domain broke"),
     };
     let stopped = tokio::time::timeout(Duration::from_secs(3), handle.stop()).await;
     if stopped.is_err() {
@@ -128,7 +123,7 @@ async fn join(secret: &[u8; 32], signer: &Signer, token: &Token) -> anyhow::Resu
         anyhow::anyhow!("{refusal}").context(format!("could not join at {issuer} ({where_to})"))
     })?;
     match reply.answer {
-        Answer::Joined(joined) => Ok(genesis::joined_rows(&joined, token, signer.id(), clock::wall())?),
+        Answer::Joined(joined) => Ok(genesis::joined(token, signer.id(), &joined, clock::wall())?),
         Answer::Refused(refusal) => bail!("the domain does not let this node in: {refusal}"),
         _ => bail!("{issuer} gave an answer that makes no sense"),
     }

@@ -8,7 +8,9 @@ use rear_proto::{
     Currency, Kind, Money, Period, Policies, Price, Properties,
     flavour::{K8Slice, Partitionable},
 };
-use sysinfo::{Disks, System};
+use sysinfo::System;
+
+use crate::commit::free_space;
 
 /// The part of what is free that is kept back for the machine itself and the node: a quarter.
 const RESERVE_PARTS: u64 = 4;
@@ -33,22 +35,30 @@ pub struct Machine {
     pub free: Resources,
 }
 
+/// A machine that can't be measured.
+#[derive(Debug, thiserror::Error)]
+#[error("can not measure what this machine has free ({what}): use --no-offer, and describe an offer yourself")]
+pub struct MeasureError {
+    what: &'static str,
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
 /// Measures this machine; storage is that of the disk that holds `data_dir`.
-pub fn machine(data_dir: &Path) -> Machine {
-    let mut system = System::new();
+///
+/// # Errors
+/// When the system does not tell.
+pub fn machine(data_dir: &Path) -> Result<Machine, MeasureError> {
+    let error = |what| move |source: sysinfo::Error| MeasureError { what, source: source.into() };
+    let mut system = System::new().map_err(error("memory"))?;
     system.refresh_memory();
-    system.refresh_cpu_usage();
     // The load of a minute says more than a moment's use, and needs no waiting for a second sample.
+    let load = System::load_average().map_err(error("load"))?.one.max(0.0);
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
-    let busy = (System::load_average().one.max(0.0) * 1000.0) as u64;
+    let busy = (load * 1000.0) as u64;
     let cpu = (cores * 1000).saturating_sub(busy).max(cores * 1000 / RESERVE_PARTS);
-    let storage = Disks::new_with_refreshed_list()
-        .iter()
-        .filter(|disk| data_dir.starts_with(disk.mount_point()))
-        .max_by_key(|disk| disk.mount_point().as_os_str().len())
-        .map_or(0, |disk| disk.available_space());
+    let storage = free_space(data_dir).map_err(|source| MeasureError { what: "storage", source: source.into() })?;
     let less = |amount: u64, step: u64| (amount - amount / RESERVE_PARTS) / step * step;
-    Machine {
+    Ok(Machine {
         architecture: architecture(),
         free: Resources {
             cpu: Quantity::millis(less(cpu, CPU_STEP_MILLIS)),
@@ -57,7 +67,7 @@ pub fn machine(data_dir: &Path) -> Machine {
             storage: Quantity::bytes(less(storage, STORAGE_STEP)),
             gpu: Quantity::ZERO,
         },
-    }
+    })
 }
 
 impl Machine {

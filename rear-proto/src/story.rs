@@ -180,6 +180,45 @@ impl Deed {
         }
     }
 
+    /// Returns what was done, as a person is told.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::IntentArrived => "an intent arrived",
+            Self::IntentTranslated => "intent translated and decomposed into requests",
+            Self::ResourcesLookedUp => "looked for room in Available Resources",
+            Self::PassedToRear => "nothing suitable here: passed to REAR",
+            Self::CandidatesLookedUp => "looked into Peering Candidates",
+            Self::SelectorBuilt => "no candidate: a selector handed to Discovery",
+            Self::ListSent => "LIST_FLAVOURS sent to the known endpoints",
+            Self::OffersLookedUp => "looked up matching flavours in Available Resources",
+            Self::ListAnswered => "answered with the list",
+            Self::CandidatesPopulated => "Peering Candidates populated",
+            Self::DiscoveryOver => "Discovery is over",
+            Self::CandidateFound => "a candidate found and ranked",
+            Self::ReservationStarted => "Reservation started",
+            Self::ReserveSent => "RESERVE_FLAVOUR sent",
+            Self::ContractDrawn => "contract drawn up, REAR asked to reserve",
+            Self::FlavourReduced => "flavour reduced, allocation of type Node made",
+            Self::ReservedAtSeller => "reserved",
+            Self::ContractAnswered => "answered with the signed contract",
+            Self::SellerRouterDeployed => "virtual router deployed",
+            Self::ContractStored => "contract verified and stored",
+            Self::BuyerRouterDeployed => "virtual router deployed",
+            Self::VirtualNodeAllocated => "allocation of type VirtualNode made",
+            Self::PeeringStarted => "peering started",
+            Self::ResourceRequestSent => "ResourceRequest sent through the virtual routers",
+            Self::ContractFound => "signed contract found: peering completed",
+            Self::ProviderTold => "REAR told",
+            Self::ProviderActivated => "allocation active",
+            Self::ResourceOfferSent => "ResourceOffer sent",
+            Self::ConsumerTold => "REAR told",
+            Self::ConsumerActivated => "allocation active",
+            Self::PhasesOver => "Discovery, Reservation and Peering are over",
+            Self::ManagementResumed => "Intent Management goes on",
+            Self::WorkloadDeployed => "workload deployed on the virtual node",
+        }
+    }
+
     /// Returns the step's number in the story of two nodes in one domain (story 1).
     pub const fn in_story_one(self) -> u8 {
         match self {

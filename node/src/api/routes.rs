@@ -139,7 +139,7 @@ pub(crate) async fn intent(
     }
     // Read before looking: a change in between is then seen again, and never missed.
     let version = state.0.seen.of(&id);
-    let seen = state.0.mind.look(move |managers, now| view::intent(managers, now, &id)).await?;
+    let seen = state.0.mind.look(move |managers, _| view::intent(managers, &id)).await?;
     let mut intent = seen.ok_or_else(|| Problem::not_found(format!("there is no intent {id}")))?;
     if let Some(fields) = intent.as_object_mut() {
         fields.insert("version".to_owned(), json!(version));

@@ -8,16 +8,16 @@ use agent::Managers;
 
 /// Shows who the node is; its host adds what only it knows.
 pub(crate) fn status(managers: &Managers, now: Time, domain: &DomainKey) -> Value {
-    let own = managers.federation.own(now);
-    let members = managers.federation.members(now).filter(|member| !member.revoked).count() + 1;
-    let live = |state: &str| matches!(state, "Signed" | "Active");
+    let own = managers.federation.status(now);
+    let members = managers.federation.members().filter(|member| !member.revoked).count() + 1;
     json!({
-        "role": own.role.name(),
-        "domain": { "name": own.domain.name, "key": domain.to_string() },
-        "issuer": own.issuer,
-        "certificateExpiresInS": now.until(own.expires).as_secs(),
+        "role": own.as_ref().map(|own| own.role.name()),
+        "domain": { "name": own.as_ref().map(|own| &own.domain.name), "key": domain.to_string() },
+        "issuer": own.as_ref().is_some_and(|own| own.issuer),
+        "certificateExpiresInS": own.as_ref().map(|own| now.until(own.expires).as_secs()),
+        "warning": own.as_ref().and_then(|own| own.warning.clone()),
         "members": members,
-        "contracts": managers.contract.contracts(now).filter(|contract| live(contract.state.name())).count(),
+        "contracts": managers.contract.contracts().filter(|contract| contract.state.is_live()).count(),
         "intents": managers.orchestrator.intents().count(),
     })
 }
@@ -26,7 +26,7 @@ pub(crate) fn status(managers: &Managers, now: Time, domain: &DomainKey) -> Valu
 pub(crate) fn members(managers: &Managers, now: Time) -> Value {
     managers
         .federation
-        .members(now)
+        .members()
         .map(|member| {
             json!({
                 "node": member.node.to_string(),
@@ -45,7 +45,7 @@ pub(crate) fn members(managers: &Managers, now: Time) -> Value {
 pub(crate) fn peers(managers: &Managers, now: Time) -> Value {
     managers
         .federation
-        .members(now)
+        .members()
         .filter(|member| !member.revoked)
         .map(|member| {
             json!({
@@ -152,10 +152,10 @@ pub(crate) fn reservations(managers: &Managers, now: Time) -> Value {
 }
 
 /// Shows contracts.
-pub(crate) fn contracts(managers: &Managers, now: Time) -> Value {
+pub(crate) fn contracts(managers: &Managers, _now: Time) -> Value {
     managers
         .contract
-        .contracts(now)
+        .contracts()
         .map(|view| {
             json!({
                 "id": view.id.to_string(),
@@ -232,12 +232,12 @@ pub(crate) fn ratings(managers: &Managers, now: Time) -> Value {
 }
 
 /// Shows all intents, without their steps.
-pub(crate) fn intents(managers: &Managers, now: Time) -> Value {
+pub(crate) fn intents(managers: &Managers, _now: Time) -> Value {
     managers
         .orchestrator
         .intents()
         .map(|view| {
-            let mut fields = intent_fields(&view, now);
+            let mut fields = intent_fields(&view);
             fields.remove("steps");
             Value::Object(fields)
         })
@@ -245,11 +245,18 @@ pub(crate) fn intents(managers: &Managers, now: Time) -> Value {
 }
 
 /// Shows one intent.
-pub(crate) fn intent(managers: &Managers, now: Time, id: &kernel::IntentId) -> Option<Value> {
-    managers.orchestrator.intent(id).map(|view| Value::Object(intent_fields(&view, now)))
+pub(crate) fn intent(managers: &Managers, id: &kernel::IntentId) -> Option<Value> {
+    managers.orchestrator.intent(id).map(|view| Value::Object(intent_fields(&view)))
 }
 
-fn intent_fields(view: &orchestrator::IntentView, _now: Time) -> Map<String, Value> {
+fn intent_fields(view: &orchestrator::IntentView) -> Map<String, Value> {
+    let times = &view.times;
+    // Each phase takes from the end of the one before it to its own.
+    let took = |from: Option<kernel::Span>, to: Option<kernel::Span>| match (from, to) {
+        (Some(from), Some(to)) => Some(to.minus(from).0),
+        (None, _) | (_, None) => None,
+    };
+    let begun = Some(kernel::Span::ZERO);
     object(json!({
         "id": view.id.to_string(),
         "name": view.name,
@@ -260,6 +267,9 @@ fn intent_fields(view: &orchestrator::IntentView, _now: Time) -> Map<String, Val
             "name": workload.name,
             "node": workload.node.map(|node| node.to_string()),
             "status": workload.status,
+            "reason": workload.reason,
+            "contract": workload.contract.map(|contract| contract.to_string()),
+            "price": workload.price.as_ref().map(rate),
             "endpoints": workload.endpoints.iter().map(|endpoint| json!({
                 "name": endpoint.name,
                 "url": endpoint.url,
@@ -268,18 +278,18 @@ fn intent_fields(view: &orchestrator::IntentView, _now: Time) -> Map<String, Val
         "steps": view.steps.iter().map(|step| json!({
             "step": step.step,
             "story": step.story,
-            "node": step.node.to_string(),
+            "node": step.node,
             "manager": format!("{:?}", step.manager),
-            "atMs": step.at.0,
+            "atMs": step.at_ms,
             "workload": step.workload,
-            "what": step.what,
+            "what": step.deed.sentence(),
         })).collect::<Vec<_>>(),
         "phasesMs": {
-            "discover": view.phases.discover.map(|span| span.0),
-            "reserve": view.phases.reserve.map(|span| span.0),
-            "peer": view.phases.peer.map(|span| span.0),
-            "deploy": view.phases.deploy.map(|span| span.0),
-            "total": view.phases.total.map(|span| span.0),
+            "discover": took(begun, times.discovered),
+            "reserve": took(times.discovered, times.reserved),
+            "peer": took(times.reserved, times.peered),
+            "deploy": took(times.peered.or(begun), times.running),
+            "total": times.running.map(|span| span.0),
         },
     }))
 }
