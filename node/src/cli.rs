@@ -2,12 +2,12 @@
 
 mod client;
 mod domain;
-mod exit;
+pub(crate) mod exit;
 mod intents;
 mod market;
 mod node;
-mod tables;
-mod terminal;
+pub(crate) mod tables;
+pub(crate) mod terminal;
 mod upkeep;
 
 use std::{net::SocketAddr, path::PathBuf};

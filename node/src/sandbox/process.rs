@@ -1,0 +1,278 @@
+//! One daemon as a process, and the commands that are given to it.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, anyhow, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, ChildStdout, Command},
+    time::timeout,
+};
+
+/// In which time a daemon must be ready, a command done and a state reached: only what hangs takes so long.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// How long a daemon may take to end by itself before it is killed.
+const GRACE: Duration = Duration::from_secs(20);
+/// How often a table is read again while a state is waited for.
+const AGAIN: Duration = Duration::from_millis(50);
+/// How much of a log is shown with an error.
+const TAIL: usize = 12;
+
+/// A node in a sandbox, whether it runs or not.
+#[derive(Debug)]
+pub struct Node {
+    exe: PathBuf,
+    dir: PathBuf,
+    log: PathBuf,
+    running: Option<Running>,
+    /// Where it listened when it first ran: others know it by these.
+    addresses: Vec<String>,
+    id: String,
+}
+
+/// A process that serves.
+#[derive(Debug)]
+struct Running {
+    child: Child,
+    /// Held open: a program that prints to nobody is told so by an error.
+    _stdout: BufReader<ChildStdout>,
+    api: String,
+    token: String,
+    http: reqwest::Client,
+}
+
+/// What a command came to.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// Its exit code; `None` when it was killed.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub stdout: String,
+    /// What it said beside.
+    pub stderr: String,
+}
+
+impl Output {
+    /// Reads what it printed as JSON.
+    ///
+    /// # Errors
+    /// When that is none.
+    pub fn json(&self) -> anyhow::Result<Value> {
+        super::parse(&self.stdout)
+    }
+}
+
+impl Node {
+    pub(super) fn new(exe: PathBuf, dir: PathBuf, log: PathBuf) -> Self {
+        Self { exe, dir, log, running: None, addresses: Vec::new(), id: String::new() }
+    }
+
+    /// Returns its data directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Returns its id, once it has run.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Returns the addresses that it listens on, once it has run.
+    pub fn addresses(&self) -> &[String] {
+        &self.addresses
+    }
+
+    /// Returns the URL of its API while it runs.
+    pub fn api(&self) -> Option<&str> {
+        self.running.as_ref().map(|running| running.api.as_str())
+    }
+
+    /// Returns the last lines that its daemon said.
+    pub fn log(&self) -> String {
+        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<_> = text.lines().collect();
+        lines[lines.len().saturating_sub(TAIL)..].join("\n")
+    }
+
+    /// Puts settings over those of its configuration file.
+    ///
+    /// # Errors
+    /// When either is no TOML or the file can't be written.
+    pub fn configure(&self, settings: &str) -> anyhow::Result<()> {
+        super::configure(&self.dir.join("config.toml"), settings)
+    }
+
+    /// Returns the program with this node's data directory, ready to be given a command.
+    pub fn program(&self) -> Command {
+        let mut command = Command::new(&self.exe);
+        command.arg("--data-dir").arg(&self.dir).env_remove("TOMBOLO_DATA_DIR");
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        command
+    }
+
+    /// Gives a command and waits for its end.
+    ///
+    /// # Errors
+    /// When it can't be run, or takes far too long.
+    pub async fn command(&self, args: &[&str]) -> anyhow::Result<Output> {
+        let what = || format!("tombolo {}", args.join(" "));
+        let done = timeout(PATIENCE, self.program().args(args).output()).await;
+        let done = done.map_err(|_| anyhow!("{} does not end", what()))?.with_context(what)?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(Output { code: done.status.code(), stdout: text(&done.stdout), stderr: text(&done.stderr) })
+    }
+
+    /// Gives a command that must be done.
+    ///
+    /// # Errors
+    /// When it is not, with what it said.
+    pub async fn expect(&self, args: &[&str]) -> anyhow::Result<String> {
+        let done = self.command(args).await?;
+        if done.code == Some(0) {
+            return Ok(done.stdout);
+        }
+        let code = done.code.map_or_else(|| "killed".to_owned(), |code| format!("exit code {code}"));
+        bail!("tombolo {}: {code}: {}", args.join(" "), done.stderr.trim())
+    }
+
+    /// Gives a command that must be done, and reads the JSON that it prints.
+    ///
+    /// # Errors
+    /// When it is not done, or prints no JSON.
+    pub async fn json(&self, args: &[&str]) -> anyhow::Result<Value> {
+        super::parse(&self.expect(&[args, &["--json"]].concat()).await?)
+    }
+
+    /// Reads from its API.
+    ///
+    /// # Errors
+    /// When it does not run, or does not answer with JSON.
+    pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        let running = self.running.as_ref().context("the node does not run")?;
+        let asking = running.http.get(format!("{}{path}", running.api)).bearer_auth(&running.token);
+        let answer = timeout(PATIENCE, asking.send()).await.with_context(|| format!("{path}: no answer"))?;
+        super::parse(&answer?.text().await?).with_context(|| path.to_owned())
+    }
+
+    /// Reads from its API until what it says is wanted.
+    ///
+    /// # Errors
+    /// When it does not run, or says nothing of the sort for a long time; then with the last that it said.
+    pub async fn until(&self, path: &str, mut wanted: impl FnMut(&Value) -> bool) -> anyhow::Result<Value> {
+        let mut last = Value::Null;
+        let waiting = async {
+            loop {
+                last = self.get(path).await?;
+                if wanted(&last) {
+                    return Ok(());
+                }
+                tokio::time::sleep(AGAIN).await;
+            }
+        };
+        match timeout(PATIENCE, waiting).await {
+            Ok(result) => result.map(|()| last),
+            Err(_) => bail!("{path} does not come to say what is waited for; last it said {last:#}\n{}", self.log()),
+        }
+    }
+
+    /// Follows an intent, change by change, until what it says is wanted.
+    ///
+    /// # Errors
+    /// When it does not run, or that does not come for a long time; then with the last that it said.
+    pub async fn follow(&self, intent: &str, mut wanted: impl FnMut(&Value) -> bool) -> anyhow::Result<Value> {
+        let mut last = Value::Null;
+        let waiting = async {
+            loop {
+                let after = last.get("version").and_then(Value::as_u64).unwrap_or(0);
+                last = self.get(&format!("/v1/intents/{intent}?after={after}&waitMs=2000")).await?;
+                if wanted(&last) {
+                    return Ok(());
+                }
+            }
+        };
+        match timeout(PATIENCE, waiting).await {
+            Ok(result) => result.map(|()| last),
+            Err(_) => bail!("intent {intent} does not come to what is waited for: {last:#}\n{}", self.log()),
+        }
+    }
+
+    /// Starts its daemon, and waits until it is ready. It listens where it did before.
+    ///
+    /// # Errors
+    /// When it does not get ready, with the last that it said.
+    pub async fn start(&mut self) -> anyhow::Result<()> {
+        let log = append(&self.log)?;
+        let mut command = self.program();
+        command.args(["run", "--json"]).stdout(Stdio::piped()).stderr(log);
+        for address in &self.addresses {
+            // Without the peer id at its end.
+            command.arg("--listen").arg(address.split("/p2p/").next().unwrap_or(address));
+        }
+        let mut child = command.spawn().context("can not start a daemon")?;
+        let mut stdout = BufReader::new(child.stdout.take().context("a daemon without an output")?);
+        let mut line = String::new();
+        let read = timeout(PATIENCE, stdout.read_line(&mut line)).await;
+        if !matches!(read, Ok(Ok(1..))) {
+            bail!("the daemon in {} does not get ready: {}", self.dir.display(), self.log());
+        }
+        let ready = super::parse(&line)?;
+        let text = |name: &str| ready.get(name).and_then(Value::as_str).map(str::to_owned);
+        self.id = text("id").context("the ready line names no id")?;
+        let api = text("api").context("the ready line names no API")?;
+        let addresses = ready.get("addresses").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        self.addresses = addresses.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        let token = fs::read_to_string(self.dir.join("api.token")).context("can not read the API's token")?;
+        let (token, http) = (token.trim().to_owned(), reqwest::Client::new());
+        self.running = Some(Running { child, _stdout: stdout, api, token, http });
+        Ok(())
+    }
+
+    /// Ends its daemon cleanly; one that does not end within a grace is killed, which is an error.
+    ///
+    /// # Errors
+    /// When it did not end by itself, or with another code than 0.
+    pub async fn stop(&mut self) -> anyhow::Result<()> {
+        let Some(mut running) = self.running.take() else { return Ok(()) };
+        signal(&running.child, Signal::TERM);
+        if let Ok(status) = timeout(GRACE, running.child.wait()).await {
+            return well(status?).with_context(|| self.log());
+        }
+        running.child.kill().await?;
+        bail!("the daemon in {} had to be killed: {}", self.dir.display(), self.log())
+    }
+
+    /// Kills its daemon at once (SIGKILL), as a failing machine would.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        match self.running.take() {
+            Some(mut running) => Ok(running.child.kill().await?),
+            None => Ok(()),
+        }
+    }
+}
+
+fn append(path: &Path) -> anyhow::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path).with_context(|| format!("can not write {}", path.display()))
+}
+
+/// Sends a signal to a child; one that has ended gets none.
+fn signal(child: &Child, signal: Signal) {
+    let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    if let Some(pid) = pid {
+        // It may have ended in this moment.
+        let _ = kill_process(pid, signal);
+    }
+}
+
+fn well(status: ExitStatus) -> anyhow::Result<()> {
+    if status.success() { Ok(()) } else { bail!("the daemon ended with {status}") }
+}
