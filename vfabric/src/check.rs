@@ -1,6 +1,6 @@
 //! What a stranger's workload may look like before it costs anything.
 
-use kernel::Resources;
+use kernel::{Resource, Resources};
 use rear_proto::{
     Code, Refusal,
     workload::{Image, Workload},
@@ -95,10 +95,22 @@ pub(crate) fn fits<'a>(
     for other in others {
         count += 1;
         // What is there did fit, so this is no shortage; if ever it were, nothing would be left.
-        left = left.checked_sub(&other.resources).unwrap_or_default();
+        left = left.checked_sub(&takes(other, partition)).unwrap_or_default();
     }
     if count >= most {
         return Err(refused(format!("pods: {most} are there, and no more may be")));
     }
-    left.holds(&workload.resources).map_err(|shortage| refused(shortage.to_string()))
+    left.holds(&takes(workload, partition)).map_err(|shortage| refused(shortage.to_string()))
+}
+
+/// What a workload can take of a partition: of cores and memory that it does not name, all there is, since nothing
+/// holds it to less.
+fn takes(workload: &Workload, partition: &Resources) -> Resources {
+    let mut takes = workload.resources;
+    for resource in [Resource::Cpu, Resource::Memory] {
+        if takes.of(resource).is_zero() {
+            *takes.of_mut(resource) = partition.of(resource);
+        }
+    }
+    takes
 }

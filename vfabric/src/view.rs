@@ -103,6 +103,13 @@ impl Manager {
         })
     }
 
+    /// Returns the instance of a workload that a customer runs here under a contract, for streams to its ports.
+    pub fn instance_of(&self, contract: &ContractId, workload: &str) -> Option<Instance> {
+        let allocation = *self.tenants.get(contract)?;
+        let hosted = &self.lodgings.get(&allocation)?.hosted;
+        hosted.contains_key(workload).then(|| Instance { allocation, workload: workload.to_owned() })
+    }
+
     /// Returns the allocations that do not get clear, for `doctor`.
     pub fn stuck(&self) -> impl Iterator<Item = StuckView> {
         self.lodgings.iter().filter_map(|(allocation, lodging)| {

@@ -178,10 +178,27 @@ fn a_partition_is_never_exceeded() {
 }
 
 #[test]
+fn a_workload_that_names_no_memory_takes_all_of_it() {
+    let unlimited = |name: &str| {
+        let mut workload = workload(name);
+        workload.resources.memory = kernel::Quantity::ZERO;
+        FabricRequest::Deploy(workload)
+    };
+    Story::provider()
+        .hears(unlimited("web"), &["start web within cpu 2, memory 128Mi"])
+        .hears(unlimited("api"), &["reply 3 TooLarge: workload 'api' does not fit: memory: 128Mi wanted, 0 available"]);
+    Story::hosting().hears(
+        unlimited("api"),
+        &["reply 3 TooLarge: workload 'api' does not fit: memory: 128Mi wanted, 64Mi available"],
+    );
+}
+
+#[test]
 fn there_are_no_more_workloads_than_pods_or_than_the_limit() {
     let tiny = |name: &str| {
         let mut workload = workload(name);
-        workload.resources = resources(0);
+        workload.resources.cpu = kernel::Quantity::millis(1);
+        workload.resources.memory = kernel::Quantity::bytes(1);
         FabricRequest::Deploy(workload)
     };
     let refused = |ticket, most| {
