@@ -129,6 +129,8 @@ impl Life {
         replica.losses = replica.losses.saturating_add(1);
         let losses = replica.losses;
         let why = format!("workload '{}': {why}", replica.workload.name);
+        // Whether it could still be stopped is of no interest any more, so nothing waits for it.
+        self.stop(turn, at);
         self.give_up(turn, at);
         if !self.ran && losses > turn.config.losses_before_running {
             return self.fail(turn, why);
@@ -182,27 +184,29 @@ impl Life {
 
     /// Stops what runs of a replica and gives back all that it has.
     pub(super) fn let_go(&mut self, turn: &mut Turn<'_>, at: usize) {
-        let replica = &self.replicas[at];
-        match &replica.state {
-            State::Adopting { request, on } | State::Deployed { request, place: Place { on, .. }, .. } => {
-                let (request, on, workload) = (*request, *on, replica.workload.name.clone());
-                turn.say(Effect::Undeploy { request, on, workload });
-                self.leave(at, request, Some(on), true);
-            }
-            State::Waiting { until } => {
-                turn.timers.remove(&(*until, self.id, at));
-                self.replicas[at].state = State::Empty;
-            }
-            State::Empty => {}
-            State::LookingUp { .. }
-            | State::Seeking { .. }
-            | State::Held { .. }
-            | State::Buying { .. }
-            | State::Placed { .. } => self.give_up(turn, at),
+        if let State::Waiting { until } = self.replicas[at].state {
+            turn.timers.remove(&(until, self.id, at));
+            self.replicas[at].state = State::Empty;
+        }
+        match self.stop(turn, at) {
+            Some((request, on)) => self.leave(at, request, Some(on), true),
+            None => self.give_up(turn, at),
         }
     }
 
-    /// Gives back all that a replica has, without stopping it first: nothing runs there, or it is lost.
+    /// Stops what runs, or may run, of a replica.
+    fn stop(&mut self, turn: &mut Turn<'_>, at: usize) -> Option<(RequestId, Placement)> {
+        let replica = &self.replicas[at];
+        let (State::Adopting { request, on } | State::Deployed { request, place: Place { on, .. }, .. }) =
+            &replica.state
+        else {
+            return None;
+        };
+        turn.say(Effect::Undeploy { request: *request, on: *on, workload: replica.workload.name.clone() });
+        Some((*request, *on))
+    }
+
+    /// Gives back all that a replica has, without waiting for it to stop.
     fn give_up(&mut self, turn: &mut Turn<'_>, at: usize) {
         let replica = &self.replicas[at];
         if let Some(request) = replica.request() {

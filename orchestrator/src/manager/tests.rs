@@ -288,7 +288,7 @@ fn what_was_lost_is_looked_for_again_at_once_under_another_number() {
     let mut bench = Bench::new();
     let request = bench.run(7);
     let out = bench.handle(ended(request));
-    assert_eq!(asked(&out), ["release 1", "look up 2"]);
+    assert_eq!(asked(&out), ["undeploy 1 web contract 7", "release 1", "look up 2"]);
     let view = bench.view();
     assert_eq!((view.phase, view.workloads[0].node, view.workloads[0].endpoints.len()), (Phase::Discovering, None, 0));
     assert_eq!(view.reason.as_deref(), Some("workload 'web': the other side was not heard of"));
@@ -334,7 +334,8 @@ fn a_replica_that_ran_well_for_a_while_is_replaced_at_once_again() {
         bench.handle(Input::Status { request, status: Status::Running });
     }
     bench.now = bench.now + Span::secs(1);
-    assert_eq!(asked(&bench.handle(ended(request))), [format!("release {}", request.0)]);
+    let left = asked(&bench.handle(ended(request)));
+    assert_eq!(left, [format!("undeploy {} web contract 8", request.0), format!("release {}", request.0)]);
     assert!(bench.manager.next_wake().is_some());
 }
 

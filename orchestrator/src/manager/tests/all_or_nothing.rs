@@ -72,7 +72,7 @@ fn once_all_run_each_is_replaced_by_itself() {
     }
     bench.handle(ready(RequestId(1), 1));
     bench.handle(ready(RequestId(2), 2));
-    assert_eq!(asked(&bench.handle(ended(RequestId(2)))), ["release 2", "look up 3"]);
+    assert_eq!(asked(&bench.handle(ended(RequestId(2)))), ["undeploy 2 web-2 contract 2", "release 2", "look up 3"]);
     assert_eq!(asked(&bench.handle(Input::LookedUp { request: RequestId(3), local: None })), ["acquire 3 Direct"]);
     assert_eq!(asked(&bench.handle(ready(RequestId(3), 3))), ["deploy 3 web-2 contract 3"]);
 }
@@ -177,10 +177,7 @@ impl World {
                 self.ready.insert(*request);
             }
             Input::Failed { request, .. } => self.forget(*request),
-            Input::Ended { request, .. } => {
-                self.forget(*request);
-                self.deployed.remove(request);
-            }
+            Input::Ended { request, .. } => self.forget(*request),
             Input::Undeployed { request } => drop(self.undeploying.remove(request)),
             Input::Released { request } => drop(self.releasing.remove(request)),
             _ => {}

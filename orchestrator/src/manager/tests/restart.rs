@@ -23,7 +23,7 @@ fn a_place_that_is_gone_after_the_restart_is_looked_for_again() {
     let mut bench = Bench::new();
     bench.run(7);
     bench.restart();
-    assert_eq!(asked(&bench.handle(ended(RequestId(1)))), ["release 1", "look up 2"]);
+    assert_eq!(asked(&bench.handle(ended(RequestId(1)))), ["undeploy 1 web contract 7", "release 1", "look up 2"]);
     let local = bench.handle(Input::LookedUp { request: RequestId(2), local: Some(AllocationId([3; 16])) });
     assert_eq!(asked(&local), ["deploy 2 web here"]);
     assert_eq!(asked(&bench.restart()), ["adopt 1 contract 7", "undeploy 1 web contract 7", "adopt 2 here"]);
