@@ -5,9 +5,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use kernel::{ContractId, Digest, DomainKey, Key, NodeId, Time};
-use rear_proto::{
-    Contract, Endorsement, Order, Renewal, Reserved, Row, Signed, Table, local::Side, record::decode,
-};
+use rear_proto::{Contract, Endorsement, Order, Renewal, Reserved, Row, Signed, Table, local::Side, record::decode};
 
 use crate::record::{ContractRecord, HoldRecord, Name, RenewalRecord};
 
@@ -117,17 +115,18 @@ pub fn verify<'a>(rows: impl IntoIterator<Item = &'a Row>, domain: Option<&Domai
 /// Finds what the ledgers of two parties say differently about the contracts between them.
 ///
 /// A contract whose seller has it and whose buyer has not is none, once it has ended: the answer was lost, and it
-/// lapsed. The other way round is one always, for a seller keeps before it answers.
+/// lapsed. The other way round is one always, for a seller keeps before it answers. Whose ledger one without contracts
+/// is can be told only where the other's are all with one party.
 pub fn contradictions<'a>(
     ours: impl IntoIterator<Item = &'a Row>,
     theirs: impl IntoIterator<Item = &'a Row>,
 ) -> Vec<Problem> {
     let (ours, theirs) = (Ledger::read(ours), Ledger::read(theirs));
     let Some(us) = ours.contracts.values().next().map(Kept::me).or_else(|| theirs.party()) else { return Vec::new() };
-    let them = theirs.contracts.values().next().map(Kept::me);
+    let Some(them) = theirs.contracts.values().next().map(Kept::me).or_else(|| ours.party()) else { return Vec::new() };
     let mut found = Vec::new();
     for (id, kept) in &ours.contracts {
-        if them.is_none_or(|them| kept.other() == them) {
+        if kept.other() == them {
             compare(*id, kept, &theirs, ("this ledger", "the other"), &mut found);
         }
         if let Some(other) = theirs.contracts.get(id) {
@@ -198,9 +197,9 @@ impl Ledger {
 
     /// Returns the other party of the contracts, where there is just one.
     fn party(&self) -> Option<NodeId> {
-        let mut others: Vec<NodeId> = self.contracts.values().map(Kept::other).collect();
-        others.dedup();
-        if let [one] = others[..] { Some(one) } else { None }
+        let mut others = self.contracts.values().map(Kept::other);
+        let first = others.next()?;
+        others.all(|other| other == first).then_some(first)
     }
 
     fn by_order(&self, order: &Digest) -> Option<ContractId> {

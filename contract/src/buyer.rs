@@ -353,12 +353,7 @@ impl Manager {
         out.push(Effect::Changed { contract: id });
     }
 
-    fn verify_contract(
-        &self,
-        now: Time,
-        key: Key,
-        signed: Signed<Contract>,
-    ) -> Result<(Agreement, Time), Refusal> {
+    fn verify_contract(&self, now: Time, key: Key, signed: Signed<Contract>) -> Result<(Agreement, Time), Refusal> {
         let malformed = |text: String| Refusal::new(Code::Malformed, text);
         let Some(buy) = self.buys.get(&key) else { return Err(Code::NotFound.into()) };
         let seller = buy.seller.node;

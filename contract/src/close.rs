@@ -71,14 +71,7 @@ impl Manager {
     }
 
     /// Says whether there is a signed contract of ours for a customer.
-    pub(crate) fn look_up(
-        &self,
-        inquiry: u64,
-        id: ContractId,
-        customer: &NodeId,
-        trace: Trace,
-        out: &mut Vec<Effect>,
-    ) {
+    pub(crate) fn look_up(&self, inquiry: u64, id: ContractId, customer: &NodeId, trace: Trace, out: &mut Vec<Effect>) {
         let found = self
             .contracts
             .get(&id)

@@ -54,9 +54,10 @@ impl Manager {
         out: &mut Vec<Effect>,
     ) {
         // What is asked of that node just now may have become a contract there whose bytes are on their way.
-        let undecided = self.buys.values().any(|buy| {
-            buy.seller.node == from && matches!(buy.stage, Stage::Asking(_) | Stage::Purchasing(..))
-        });
+        let undecided = self
+            .buys
+            .values()
+            .any(|buy| buy.seller.node == from && matches!(buy.stage, Stage::Asking(_) | Stage::Purchasing(..)));
         let shared = self.shared.get(&from);
         let (live, rest): (Vec<ContractId>, Vec<ContractId>) =
             contracts.iter().partition(|id| shared.is_some_and(|shared| shared.contains(*id)));

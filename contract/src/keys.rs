@@ -57,14 +57,7 @@ impl Keys {
     }
 
     /// Remembers durably how an order ended; returns the rows to keep.
-    pub(crate) fn close(
-        &mut self,
-        name: Name,
-        order: Digest,
-        reason: EndReason,
-        until: Time,
-        most: usize,
-    ) -> Vec<Row> {
+    pub(crate) fn close(&mut self, name: Name, order: Digest, reason: EndReason, until: Time, most: usize) -> Vec<Row> {
         let record = KeyRecord { order, reason, until };
         let mut rows = vec![Row::put(Table::Keys, name.bytes(), &record)];
         self.restore(name, record);

@@ -184,13 +184,7 @@ impl Manager {
         }
     }
 
-    fn answered(
-        &mut self,
-        now: Time,
-        ask: AskId,
-        answer: Result<Answer, Refusal>,
-        out: &mut Vec<Effect>,
-    ) {
+    fn answered(&mut self, now: Time, ask: AskId, answer: Result<Answer, Refusal>, out: &mut Vec<Effect>) {
         match self.asks.remove(&ask) {
             Some(Purpose::Buy(key)) => self.answered_buy(now, key, ask, answer, out),
             Some(Purpose::Renew(contract)) => self.answered_renew(now, contract, ask, answer, out),

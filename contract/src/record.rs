@@ -1,12 +1,7 @@
 //! What is kept over a restart: holds, contracts, renewals and closed keys, each as it is.
 
 use kernel::{Digest, Key, NodeId, Time};
-use rear_proto::{
-    Contract, Record, Renewal, Reserved, Signed,
-    flavour::Party,
-    local::Side,
-    message::EndReason,
-};
+use rear_proto::{Contract, Record, Renewal, Reserved, Signed, flavour::Party, local::Side, message::EndReason};
 use serde::{Deserialize, Serialize};
 
 /// The name of an order between two nodes: who placed it, and under which key.

@@ -74,8 +74,7 @@ impl Manager {
             return self.told(&name, out);
         }
         let deadline = self.config.release_answer_within;
-        let release =
-            Release { key: name.key, buyer: name.buyer, reason: telling.reason, extensions: none_yet() };
+        let release = Release { key: name.key, buyer: name.buyer, reason: telling.reason, extensions: none_yet() };
         let to = telling.peer.clone();
         let ask = self.ask(Purpose::Release(name), to, Request::Release(release), deadline, Trace::None, out);
         if let Some(telling) = self.tellings.get_mut(&name) {

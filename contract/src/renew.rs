@@ -65,13 +65,8 @@ impl Manager {
             return if same { Ok(before.clone()) } else { Err(reused(&agreement.name())) };
         }
         check_terms(ask, agreement, self.config.max_term, self.config.max_total_term)?;
-        let renewal = Renewal {
-            ask: renew.ask.clone(),
-            price: agreement.price,
-            term: ask.term,
-            at: now,
-            extensions: none_yet(),
-        };
+        let renewal =
+            Renewal { ask: renew.ask.clone(), price: agreement.price, term: ask.term, at: now, extensions: none_yet() };
         let signed = Signed::new(renewal, &self.signer);
         out.push(Effect::Keep(row(id, next, &signed)));
         agreement.renew(signed.clone(), ask.term);

@@ -4,12 +4,7 @@
 //! first KEEPALIVE.
 
 use kernel::{ContractId, Manager as _, Time};
-use rear_proto::{
-    DamagedRecord, Mode, Table, Trace,
-    local::Side,
-    message::EndReason,
-    record::decode,
-};
+use rear_proto::{DamagedRecord, Mode, Table, Trace, local::Side, message::EndReason, record::decode};
 
 use crate::{
     agreement::{Agreement, node},

@@ -140,14 +140,7 @@ impl Manager {
     }
 
     /// Answers a RESERVE whose key is known; says whether it was.
-    fn repeats(
-        &mut self,
-        now: Time,
-        ticket: Ticket,
-        name: &Name,
-        digest: &Digest,
-        out: &mut Vec<Effect>,
-    ) -> bool {
+    fn repeats(&mut self, now: Time, ticket: Ticket, name: &Name, digest: &Digest, out: &mut Vec<Effect>) -> bool {
         let Some(sale) = self.sales.get_mut(name) else {
             return match self.keys.refusal(now, name, digest) {
                 Some(refusal) => {
@@ -308,14 +301,8 @@ impl Manager {
         out: &mut Vec<Effect>,
     ) -> Answer {
         let purchase_within = self.config.purchase_within;
-        let reserved = Reserved {
-            order: signed,
-            price,
-            term: order.term,
-            purchase_within,
-            at: now,
-            extensions: none_yet(),
-        };
+        let reserved =
+            Reserved { order: signed, price, term: order.term, purchase_within, at: now, extensions: none_yet() };
         let hold = HoldRecord {
             reserved: Signed::new(reserved, &self.signer),
             side: Side::Provider,
@@ -416,9 +403,7 @@ impl Manager {
         };
         match sale.phase {
             Phase::Asked { .. } => Err(not_held()),
-            Phase::Ending { .. } => {
-                Err(lapsed(&name, self.keys.closed(now, &name).unwrap_or(EndReason::Released)))
-            }
+            Phase::Ending { .. } => Err(lapsed(&name, self.keys.closed(now, &name).unwrap_or(EndReason::Released))),
             Phase::Live(contract) => self.purchased_before(&name, &contract, purchase.reserved),
             Phase::Held => {
                 let hold = self.holds.get(&name).ok_or_else(not_held)?;
@@ -432,7 +417,8 @@ impl Manager {
                 let reserved = hold.reserved.claimed().ok_or_else(not_held)?;
                 let order = reserved.order.claimed().ok_or_else(not_held)?;
                 let held = Held { reserved: hold.reserved.clone(), purchase: buy.purchase.clone() };
-                let signed = self.sign_contract(now, name, reserved.order, &order, Some(held), reserved.price, trace, out);
+                let signed =
+                    self.sign_contract(now, name, reserved.order, &order, Some(held), reserved.price, trace, out);
                 let answer = signed.ok_or_else(|| {
                     Refusal::new(Code::Unavailable, "the seller has no proof of its own membership yet")
                 })?;
@@ -460,4 +446,3 @@ fn lapsed(name: &Name, reason: EndReason) -> Refusal {
     }
     closed(name, reason)
 }
-

@@ -196,9 +196,10 @@ impl Manager {
     /// Returns how many questions, sales that are ending and untold ends are under way: nothing, when all is quiet.
     pub fn unsettled(&self) -> usize {
         let ending = self.sales.values().filter(|sale| matches!(sale.phase, crate::seller::Phase::Ending { .. }));
-        let asking = self.buys.values().filter(|buy| {
-            matches!(buy.stage, crate::buyer::Stage::Asking(_) | crate::buyer::Stage::Purchasing(..))
-        });
+        let asking = self
+            .buys
+            .values()
+            .filter(|buy| matches!(buy.stage, crate::buyer::Stage::Asking(_) | crate::buyer::Stage::Purchasing(..)));
         ending.count() + asking.count() + self.tellings.len()
     }
 }

@@ -260,8 +260,7 @@ fn what_is_being_asked_for_is_not_called_dead() {
     world.deliver(ask);
     let answer = world.wire.pop_front().unwrap();
     let contract = world.live(P)[0].id;
-    let keepalive =
-        rear_proto::message::Keepalive { contracts: vec![contract], extensions: Extensions::new() };
+    let keepalive = rear_proto::message::Keepalive { contracts: vec![contract], extensions: Extensions::new() };
     let dead = world.ask(C, id(P), Request::Keepalive(keepalive.clone()));
     assert_eq!(dead, Some(Answer::Dead(vec![])));
     world.end(1);

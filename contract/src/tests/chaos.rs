@@ -172,7 +172,9 @@ impl Run {
         let found = crate::audit::contradictions(&world.nodes[C].ledger, &world.nodes[P].ledger);
         assert_eq!(found, []);
         for view in world.live(C) {
-            assert_eq!(view.end, world.view(P, view.id).end, "renewed alike");
+            // A buyer that crashed has forgotten what it asked for by hand: it ends sooner, and tells.
+            let sellers = world.view(P, view.id).end;
+            assert!(view.end == sellers || self.consumer_crashed && view.end < sellers, "renewed alike");
             assert_eq!(view.state, ContractState::Active);
             self.ended[usize::from(view.key.0[0])] += 1;
             world.give(C, Input::End { key: view.key, reason: EndReason::Released });
@@ -199,7 +201,7 @@ impl Run {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 256, max_shrink_iters: 20_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn both_agree_and_nothing_leaks_whatever_happens(

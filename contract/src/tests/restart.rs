@@ -161,7 +161,8 @@ fn closed_keys_stay_closed_for_an_hour_and_over_restarts() {
     world.end(1);
     world.settle();
     world.crash(P);
-    let code = |answer| if let Some(rear_proto::Answer::Refused(refusal)) = answer { Some(refusal.code()) } else { None };
+    let code =
+        |answer| if let Some(rear_proto::Answer::Refused(refusal)) = answer { Some(refusal.code()) } else { None };
     assert_eq!(code(world.ask(P, id(C), reserve.clone())), Some(Code::Closed));
     let keys = |world: &World| world.nodes[P].tables.keys().filter(|(table, _)| *table == Table::Keys).count();
     world.run(Span::secs(3599));

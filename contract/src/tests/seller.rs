@@ -104,10 +104,14 @@ fn what_is_not_right_is_refused_and_takes_nothing() {
         ("over the longest term", |order| order.term = Span::secs(31 * 86_400), Code::TooLarge),
         ("over the longest time to activate", |order| order.activate_within = Span::secs(601), Code::TooLarge),
         ("over what there is", |order| order.partition = cores(POOL + 1), Code::Unavailable),
-        ("over what there is, to hold", |order| {
-            order.mode = Mode::Hold;
-            order.partition = cores(POOL + 1);
-        }, Code::Unavailable),
+        (
+            "over what there is, to hold",
+            |order| {
+                order.mode = Mode::Hold;
+                order.partition = cores(POOL + 1);
+            },
+            Code::Unavailable,
+        ),
     ];
     for (what, change, refused) in orders {
         let (mut world, mut order) = (world(), order(1, Mode::Direct));
