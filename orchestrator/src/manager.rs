@@ -207,7 +207,7 @@ impl kernel::Manager for Manager {
             Input::Recorded { trace: Trace::Own(number), step } => {
                 let request = RequestId(number);
                 let Some(owner) = self.requests.owner(request) else { return };
-                let began = self.requests.began(request, now);
+                let began = self.requests.began(request, now, step.at);
                 self.with(now, owner.intent, out, |life, _| life.recorded(owner, request, began, step));
             }
             Input::Recorded { trace: Trace::None | Trace::Served(_), step: _ } => {}

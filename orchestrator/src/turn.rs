@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kernel::{IntentId, NodeId, RequestId, Time};
+use kernel::{IntentId, NodeId, RequestId, Span, Time};
 use rear_proto::{Deed, Trace};
 
 use crate::{config::Config, mail::Effect};
@@ -49,9 +49,10 @@ impl Requests {
         self.open.get(&request).copied()
     }
 
-    /// Returns when a request's story began, which is at the latest when a first deed of it is told.
-    pub(crate) fn began(&mut self, request: RequestId, otherwise: Time) -> Time {
-        self.open.get_mut(&request).map_or(otherwise, |owner| *owner.began.get_or_insert(otherwise))
+    /// Returns when a request's story began, as the first step that is told of it says.
+    pub(crate) fn began(&mut self, request: RequestId, now: Time, since: Span) -> Time {
+        let began = Time(now.0.saturating_sub(since.0));
+        self.open.get_mut(&request).map_or(began, |owner| *owner.began.get_or_insert(began))
     }
 
     /// Notes that a request went beyond this node.
@@ -86,7 +87,6 @@ impl Turn<'_> {
 
     /// Tells a deed of the orchestrator's own; it comes back as a recorded step.
     pub(crate) fn did(&mut self, request: RequestId, deed: Deed) {
-        self.requests.began(request, self.now);
         self.say(Effect::Did(trace(request), deed));
     }
 }

@@ -219,7 +219,7 @@ impl Life {
         let replica = &mut self.replicas[at];
         replica.state = State::Empty;
         self.leaving.push(Leaving { request, replica: at, origin: replica.origin, on, stopping });
-        (self.keep, self.changed) = (self.keep || on.is_some(), true);
+        self.changed = true;
     }
 }
 

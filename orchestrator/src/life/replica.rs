@@ -60,7 +60,7 @@ pub(crate) enum State {
 }
 
 /// Which part of its way REAR is on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Stage {
     Discovering,
     Reserving,
@@ -163,7 +163,7 @@ impl Replica {
             _ => return,
         };
         if let State::Seeking { stage, .. } | State::Buying { stage, .. } = &mut self.state {
-            *stage = reached.max(*stage);
+            *stage = reached;
         }
     }
 

@@ -279,6 +279,9 @@ fn a_contract_made_by_hand_is_used_as_it_is() {
     assert_eq!(asked(&bench.handle(submit(1))), ["use 1 contract 5", "respond 1"]);
     assert_eq!(asked(&bench.handle(ready(RequestId(1), 5))), ["deploy 1 web contract 5"]);
     assert_eq!(bench.view().story, 1);
+    // When it has ended, room is found as for any other.
+    let out = asked(&bench.handle(ended(RequestId(1))));
+    assert_eq!(out, ["undeploy 1 web contract 5", "release 1", "look up 2"]);
 }
 
 // -- while it lives -------------------------------------------------------------------------------------
@@ -322,6 +325,43 @@ fn an_intent_that_ran_looks_for_room_for_as_long_as_it_lives() {
 }
 
 #[test]
+fn a_refusal_that_says_when_to_come_back_is_heeded_up_to_the_longest_wait() {
+    for (asked_for, expected) in [(Span::secs(7), Span::secs(7)), (Span::secs(7000), Config::default().longest_retry)] {
+        let mut bench = Bench::new();
+        let request = bench.run(7);
+        bench.handle(ended(request));
+        bench.handle(Input::LookedUp { request: RequestId(2), local: None });
+        bench.handle(Input::Failed { request: RequestId(2), refusal: no_room().retry_after(asked_for) });
+        let wait = bench.now.until(bench.manager.next_wake().unwrap().0);
+        assert_eq!(wait, expected);
+    }
+}
+
+#[test]
+fn the_story_of_the_latest_attempts_is_told_at_its_own_time() {
+    let mut bench = Bench::new();
+    let mut request = bench.run(7);
+    for _ in 0..5 {
+        bench.now = bench.now + Span::secs(100);
+        bench.restart();
+        bench.handle(ended(RequestId(1)));
+        bench.handle(Input::Released { request: RequestId(1) });
+        request = RequestId(2);
+        bench.handle(Input::LookedUp { request, local: None });
+        bench.now = bench.now + Span::secs(1);
+        bench.handle(ready(request, 7));
+        bench.handle(Input::Status { request, status: Status::Running });
+    }
+    let late = step(Deed::ConsumerTold, ME, Span::millis(1500));
+    bench.handle(Input::Recorded { trace: Trace::Own(request.0), step: late });
+    let times: Vec<_> = bench.view().steps.iter().map(|step| (step.step, step.at_ms / 100)).collect();
+    // The last attempt but one, and the last; the bench gives each deed the time at which its story began.
+    let before = [(3, 4030), (4, 4030), (30, 4030), (31, 4030)];
+    let last = [(3, 5040), (4, 5040), (30, 5040), (31, 5040), (27, 5055)];
+    assert_eq!(times, [&before[..], &last[..]].concat());
+}
+
+#[test]
 fn a_replica_that_ran_well_for_a_while_is_replaced_at_once_again() {
     let mut bench = Bench::new();
     let mut request = bench.run(7);
@@ -333,7 +373,10 @@ fn a_replica_that_ran_well_for_a_while_is_replaced_at_once_again() {
         bench.handle(ready(request, 8));
         bench.handle(Input::Status { request, status: Status::Running });
     }
-    bench.now = bench.now + Span::secs(1);
+    bench.now = bench.now + Config::default().steady_after;
+    let crashed = Status::BackingOff { reason: "exit 1".to_owned(), delay: Span::secs(1) };
+    bench.handle(Input::Status { request, status: crashed });
+    bench.handle(Input::Status { request, status: Status::Running });
     let left = asked(&bench.handle(ended(request)));
     assert_eq!(left, [format!("undeploy {} web contract 8", request.0), format!("release {}", request.0)]);
     assert!(bench.manager.next_wake().is_some());
@@ -403,10 +446,16 @@ fn what_comes_twice_or_too_late_changes_nothing() {
         Input::Failed { request: RequestId(99), refusal: no_room() },
         ended(RequestId(99)),
         Input::Recorded { trace: Trace::Served(1), step: step(Deed::ListSent, ME, Span::ZERO) },
+        Input::Recorded { trace: Trace::Own(99), step: step(Deed::ListSent, ME, Span::ZERO) },
     ];
     for input in twice {
         let out = bench.handle(input.clone());
         assert!(out.is_empty(), "{input:?} gave {out:?}");
+    }
+    bench.handle(ended(request));
+    bench.handle(Input::LookedUp { request: RequestId(2), local: None });
+    for input in [ready(request, 7), ended(request), Input::Failed { request, refusal: no_room() }] {
+        assert!(asked(&bench.handle(input)).is_empty(), "the replica has another request by now");
     }
     bench.handle(Input::Delete { ticket: Ticket(2), id: ID });
     for input in [ready(request, 7), Input::Status { request, status: Status::Stopped }, Input::Held { request }] {

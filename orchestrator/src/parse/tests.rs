@@ -356,3 +356,10 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_examples_are_intents() {
+    for text in [include_str!("../../../examples/hello.yaml"), include_str!("../../../examples/batch.yaml")] {
+        assert_eq!(parse(text).unwrap().files().count(), 1);
+    }
+}

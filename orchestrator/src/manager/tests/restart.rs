@@ -16,6 +16,22 @@ fn what_had_a_place_claims_it_and_is_deployed_again() {
     bench.handle(Input::Status { request, status: Status::Running });
     let after = bench.view();
     assert_eq!((after.phase, after.times, after.workloads), (Phase::Running, before.times, before.workloads));
+    assert_eq!((after.steps.len(), after.story), (6, 1));
+}
+
+#[test]
+fn each_replica_that_ran_goes_on_by_itself() {
+    let mut bench = Bench::new();
+    for request in bench.submit(&[("web", 2)]) {
+        bench.handle(Input::LookedUp { request, local: None });
+        bench.handle(Input::Held { request });
+    }
+    bench.handle(ready(RequestId(1), 1));
+    bench.handle(ready(RequestId(2), 2));
+    assert_eq!(asked(&bench.restart()), ["adopt 1 contract 1", "adopt 2 contract 2"]);
+    bench.handle(ended(RequestId(1)));
+    assert_eq!(asked(&bench.handle(ready(RequestId(2), 2))), ["deploy 2 web-2 contract 2"]);
+    assert_eq!(asked(&bench.handle(Input::LookedUp { request: RequestId(3), local: None })), ["acquire 3 Direct"]);
 }
 
 #[test]
