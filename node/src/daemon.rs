@@ -136,7 +136,7 @@ impl Daemon {
         let first = vec![Row::put(Table::Starts, STARTS_KEY, &Starts { count: starts, told: clock.now() })];
         let host = tokio::spawn(host.run(inbox, starts, first, stop.child_token()));
 
-        tasks.spawn(Works::listen(mind.clone(), driver_events));
+        tasks.spawn(Works::listen(mind.clone(), driver_events, stop.child_token()));
         tasks.spawn(net.listen(events, tunnels.clone(), stop.child_token()));
         let max_module = usize::try_from(config.runtime.max_module_mib.saturating_mul(MIB)).unwrap_or(usize::MAX);
         let token = token.trim().to_owned();
@@ -161,12 +161,14 @@ impl Daemon {
             result = &mut host => Some(result),
             () = shutdown => None,
         };
+        // First of all, so that nobody is led here, and a successor's file is not removed.
+        let _ = std::fs::remove_file(&end.address_file);
         stop.cancel();
         let result = match result {
             Some(result) => result,
             None => host.await,
         };
-        let End { tasks, transport, driver, expose, tunnels, address_file } = end;
+        let End { tasks, transport, driver, expose, tunnels, .. } = end;
         expose.close();
         tunnels.close();
         driver.shutdown().await;
@@ -174,7 +176,6 @@ impl Daemon {
         tasks.close();
         // Whatever does not end by itself within a moment waits for somebody who has gone.
         let _ = tokio::time::timeout(std::time::Duration::from_secs(3), tasks.wait()).await;
-        let _ = std::fs::remove_file(address_file);
         match result {
             Ok(result) => result.map_err(anyhow::Error::from),
             Err(error) => Err(anyhow!(error).context("the mind's task ended")),

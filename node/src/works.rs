@@ -3,11 +3,15 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use agent::Event;
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, Shared},
+};
 use kernel::{NodeId, Quantity, Resources, Span};
 use rear_proto::workload::{Image, LogLine, Restart, Status, Workload};
 use runtime::{Driver, StartError};
 use tokio::sync::mpsc;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use vfabric::mail::Instance;
 
 use crate::host::Mind;
@@ -15,15 +19,27 @@ use crate::host::Mind;
 /// The environment variable that tells a workload which node runs it.
 const NODE_VARIABLE: &str = "TOMBOLO_NODE";
 
+/// How many instances' queues are kept before those that are at rest are dropped.
+const QUEUES: usize = 1024;
+
 /// Runs workloads for the mind.
-#[derive(Clone)]
+///
+/// Orders for one instance are carried out one after the other, in the order in which they were given; those for
+/// different instances at once; and all after the sweep that was ordered before them.
 pub struct Works {
     me: NodeId,
     driver: Arc<dyn Driver>,
     mind: Mind,
     tasks: TaskTracker,
     policy: Policy,
+    /// The end of the last order for each instance.
+    last: BTreeMap<Instance, Done>,
+    /// The end of the last sweep.
+    swept: Done,
 }
+
+/// Is ready when an order has been carried out, whatever came of it.
+type Done = Shared<BoxFuture<'static, ()>>;
 
 /// What this node lets workloads do beyond computing.
 #[derive(Debug, Clone, Default)]
@@ -37,12 +53,19 @@ pub struct Policy {
 impl Works {
     /// Makes the doer over a driver.
     pub fn new(me: NodeId, driver: Arc<dyn Driver>, mind: Mind, tasks: TaskTracker, policy: Policy) -> Self {
-        Self { me, driver, mind, tasks, policy }
+        let swept = async {}.boxed().shared();
+        Self { me, driver, mind, tasks, policy, last: BTreeMap::new(), swept }
     }
 
-    /// Tells the mind what the driver reports, until the driver is gone.
-    pub async fn listen(mind: Mind, mut events: mpsc::Receiver<runtime::Event>) {
-        while let Some(runtime::Event { id, status }) = events.recv().await {
+    /// Tells the mind what the driver reports, until the driver is gone or `stop` is called.
+    pub async fn listen(mind: Mind, mut events: mpsc::Receiver<runtime::Event>, stop: CancellationToken) {
+        loop {
+            let event = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                event = events.recv() => event,
+            };
+            let Some(runtime::Event { id, status }) = event else { return };
             let Some(instance) = instance_of(&id) else { continue };
             if mind.tell(Event::InstanceStatus { instance, status: status_of(status) }).await.is_err() {
                 return;
@@ -51,14 +74,14 @@ impl Works {
     }
 
     /// Starts an instance.
-    pub fn start(&self, instance: Instance, workload: Workload, within: Resources) {
+    pub fn start(&mut self, instance: Instance, workload: Workload, within: Resources) {
         let Image::Wasm { digest, .. } = workload.image else {
             let reason = format!("this node has no driver for {} images", workload.image.runtime());
             return self.tell(Event::InstanceStatus { instance, status: Status::Failed { reason } });
         };
         let spec = self.spec(&instance, workload, within, digest);
-        let Self { driver, mind, .. } = self.clone();
-        self.tasks.spawn(async move {
+        let (driver, mind) = (Arc::clone(&self.driver), self.mind.clone());
+        self.enqueue(instance.clone(), async move {
             let event = match driver.start(spec).await {
                 Ok(()) => return,
                 // It runs already: an order that was repeated.
@@ -73,9 +96,9 @@ impl Works {
     }
 
     /// Stops an instance, and says so when it is gone.
-    pub fn stop(&self, instance: Instance, grace: Span) {
-        let Self { driver, mind, .. } = self.clone();
-        self.tasks.spawn(async move {
+    pub fn stop(&mut self, instance: Instance, grace: Span) {
+        let (driver, mind) = (Arc::clone(&self.driver), self.mind.clone());
+        self.enqueue(instance.clone(), async move {
             driver.stop(&instance.to_string(), grace.to_std()).await;
             let _ = mind.tell(Event::InstanceGone { instance }).await;
         });
@@ -83,7 +106,7 @@ impl Works {
 
     /// Reads lines of a log, and waits a while for the first where there is none yet.
     pub fn read_logs(&self, inquiry: u64, instance: Instance, from: u64, wait: Span) {
-        let Self { driver, mind, .. } = self.clone();
+        let (driver, mind) = (Arc::clone(&self.driver), self.mind.clone());
         self.tasks.spawn(async move {
             let id = instance.to_string();
             let mut chunk = driver.logs(&id, from).await;
@@ -100,11 +123,34 @@ impl Works {
         });
     }
 
-    /// Ends whatever runs and is not to be kept.
-    pub fn sweep(&self, keep: &[Instance]) {
+    /// Ends whatever runs and is not to be kept; what is ordered after this waits for it.
+    pub fn sweep(&mut self, keep: &[Instance]) {
         let keep = keep.iter().map(ToString::to_string).collect();
         let driver = Arc::clone(&self.driver);
-        self.tasks.spawn(async move { driver.sweep(&keep).await });
+        let before: Vec<_> = std::mem::take(&mut self.last).into_values().chain([self.swept.clone()]).collect();
+        self.swept = self.spawn(async move {
+            futures::future::join_all(before).await;
+            driver.sweep(&keep).await;
+        });
+    }
+
+    /// Carries out an order after those given before it for the same instance.
+    fn enqueue(&mut self, instance: Instance, order: impl Future<Output = ()> + Send + 'static) {
+        if self.last.len() >= QUEUES {
+            self.last.retain(|_, done| done.peek().is_none());
+        }
+        let before = self.last.get(&instance).cloned().unwrap_or_else(|| self.swept.clone());
+        let done = self.spawn(async move {
+            before.await;
+            order.await;
+        });
+        self.last.insert(instance, done);
+    }
+
+    fn spawn(&self, order: impl Future<Output = ()> + Send + 'static) -> Done {
+        let task = self.tasks.spawn(order);
+        // An order that panicked has ended too; the next one must not wait for it for ever.
+        task.map(|_| ()).boxed().shared()
     }
 
     fn tell(&self, event: Event) {
