@@ -244,39 +244,45 @@ impl Manager {
         answer: Result<Answer, Refusal>,
         out: &mut Vec<Effect>,
     ) {
-        let repeat_after = self.config.repeat_after;
         let Some(buy) = self.buys.get_mut(&key) else { return self.answered_nobody(now, answer, out) };
-        let peer = buy.seller.node;
+        let (peer, purchasing) = (buy.seller.node, matches!(buy.stage, Stage::Purchasing(..)));
         let Some(tries) = buy.stage.tries() else { return };
         let (current, more) = (tries.inflight == Some(ask), tries.count > 1);
-        let said = match answer {
-            Err(refusal) if is_silence(&refusal) => {
-                if current {
-                    tries.inflight = None;
-                    if tries.count < self.config.tries && now + repeat_after < tries.until {
-                        self.chores.set(Chore::Repeat(key), now + repeat_after);
-                    } else {
-                        self.exhaust(now, key, out);
-                    }
-                }
-                return;
+        let (refusal, heard) = match answer {
+            Ok(Answer::Contract(contract)) => return self.take_contract(now, key, contract, out),
+            Ok(Answer::Reserved(reserved)) => return self.take_hold(now, key, reserved, out),
+            // What is said to an earlier try may still be answered otherwise to the latest.
+            _ if !current => return,
+            Ok(Answer::Refused(refusal)) => (refusal, true),
+            Err(refusal) => (refusal, false),
+            Ok(_) => {
+                let refusal = Refusal::new(Code::Malformed, "the answer is none to the question");
+                return self.take_bad(now, key, refusal, out);
             }
-            Ok(Answer::Refused(refusal)) | Err(refusal) => Err(refusal),
-            Ok(answer) => Ok(answer),
         };
-        match said {
-            Ok(Answer::Contract(contract)) => self.take_contract(now, key, contract, out),
-            Ok(Answer::Reserved(reserved)) => self.take_hold(now, key, reserved, out),
-            // What is said now may still be answered otherwise than what was said before.
-            Err(_) if !current => {}
-            Err(refusal) => {
-                let purchasing = matches!(buy.stage, Stage::Purchasing(..));
-                out.push(Effect::Rated { peer, outcome: refused_as(purchasing, &refusal) });
-                // Of two questions one may still be on its way, to be granted after the other was refused.
-                let tell = if more || purchasing { Tell::Yes } else { Tell::No };
-                self.fail_buy(now, key, refusal, tell, EndReason::Released, out);
-            }
-            Ok(_) => self.take_nothing(now, key, "the answer is none to the question", out),
+        // Where a hold is at stake, a seller that can't be reached just now is worth another try; where nothing is,
+        // the next candidate is.
+        if !heard && (refusal.code() == Code::Timeout || purchasing && is_silence(&refusal)) {
+            return self.try_again(now, key, out);
+        }
+        if let Some(outcome) = refused_as(purchasing, heard, &refusal) {
+            out.push(Effect::Rated { peer, outcome });
+        }
+        // An earlier try may still be on its way, to be granted after the latest was refused; and an answer that could
+        // not be read may have been a grant.
+        let tell = if more || purchasing || refusal.code() == Code::Malformed { Tell::Yes } else { Tell::No };
+        self.fail_buy(now, key, refusal, tell, EndReason::Released, out);
+    }
+
+    /// A try got no answer: there may be another one.
+    fn try_again(&mut self, now: Time, key: Key, out: &mut Vec<Effect>) {
+        let (most, again) = (self.config.tries, now + self.config.repeat_after);
+        let Some(tries) = self.buys.get_mut(&key).and_then(|buy| buy.stage.tries()) else { return };
+        tries.inflight = None;
+        if tries.count < most && again < tries.until {
+            self.chores.set(Chore::Repeat(key), again);
+        } else {
+            self.exhaust(now, key, out);
         }
     }
 
@@ -426,10 +432,6 @@ impl Manager {
         self.holds.insert(name, hold);
     }
 
-    fn take_nothing(&mut self, now: Time, key: Key, what: &str, out: &mut Vec<Effect>) {
-        self.take_bad(now, key, Refusal::new(Code::Malformed, what), out);
-    }
-
     /// What the seller answered is not good.
     fn take_bad(&mut self, now: Time, key: Key, refusal: Refusal, out: &mut Vec<Effect>) {
         let Some(buy) = self.buys.get(&key) else { return };
@@ -554,16 +556,18 @@ impl Manager {
     }
 }
 
-/// Says whether this stands for no answer at all.
+/// Says whether this may stand for no answer at all.
 pub(crate) fn is_silence(refusal: &Refusal) -> bool {
     matches!(refusal.code(), Code::Timeout | Code::Unavailable)
 }
 
-/// Returns how a seller did that refused: what it holds it has promised to sell.
-fn refused_as(purchasing: bool, refusal: &Refusal) -> Outcome {
+/// Returns how a seller did that refused: what it holds it has promised to sell. Where the refusal may be this node's
+/// own, because the seller was not reached, that says nothing.
+fn refused_as(purchasing: bool, heard: bool, refusal: &Refusal) -> Option<Outcome> {
     match refusal.code() {
-        Code::Expired | Code::Overloaded | Code::Storage | Code::ClockSkew => Outcome::Answered,
-        _ if purchasing => Outcome::Failed,
-        _ => Outcome::Answered,
+        Code::Unavailable | Code::Overloaded if !heard => None,
+        Code::Expired | Code::Overloaded | Code::Storage | Code::ClockSkew => Some(Outcome::Answered),
+        _ if purchasing => Some(Outcome::Failed),
+        _ => Some(Outcome::Answered),
     }
 }

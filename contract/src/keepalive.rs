@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use kernel::{ContractId, NodeId, Ticket, Time};
 use rear_proto::{
     Answer, Refusal, Request, Trace,
+    door::MAX_KEEPALIVE,
     flavour::Party,
     message::{EndReason, Keepalive},
 };
@@ -15,9 +16,6 @@ use crate::{
     mail::Effect,
     manager::{Chore, Expiry, Manager, Purpose, none_yet},
 };
-
-/// The most contracts that one KEEPALIVE names: 64 KiB, far below the largest frame.
-const MAX_NAMED: usize = 4096;
 
 impl Manager {
     /// Names to a node everything that lives between it and this one.
@@ -35,7 +33,7 @@ impl Manager {
             .cloned()
             .unwrap_or_default();
         let to = Party { node, addresses };
-        for contracts in named.chunks(MAX_NAMED) {
+        for contracts in named.chunks(MAX_KEEPALIVE) {
             let keepalive = Keepalive { contracts: contracts.to_vec(), extensions: none_yet() };
             let purpose = Purpose::Keepalive { sent: now, contracts: contracts.to_vec() };
             let deadline = every.min(self.config.answer_within);

@@ -56,8 +56,7 @@ impl Manager {
         about: About,
         out: &mut Vec<Effect>,
     ) {
-        if let Some(telling) = self.tellings.get_mut(&name) {
-            telling.awaited |= awaited;
+        if self.tellings.contains_key(&name) {
             return;
         }
         let delay = self.config.repeat_after;

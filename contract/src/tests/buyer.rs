@@ -1,14 +1,14 @@
 //! What a buyer believes, how it repeats, and what it gives back.
 
-use kernel::{Key, Span};
+use kernel::{AskId, Key, Manager as _, RequestId, Span};
 use rear_proto::{
-    Answer, Code, Contract, Mode, Order, Request, Reserved, Signed, Signer,
+    Answer, Code, Contract, Mode, Order, Refusal, Request, Reserved, Signed, Signer, Trace,
     local::Outcome,
     message::{EndReason, Extensions, Release},
 };
 
 use super::{samples::*, world::*};
-use crate::{Config, Effect, Input};
+use crate::{Config, Effect, Input, Manager};
 
 fn outcomes(world: &World) -> Vec<Outcome> {
     let outcome = |effect: &Effect| match effect {
@@ -307,4 +307,111 @@ fn a_renewal_without_an_answer_is_asked_for_again() {
     world.run(Span::secs(20));
     assert_eq!((world.view(C, contract).renewals, world.view(P, contract).renewals), (1, 1));
     assert_eq!(world.view(C, contract).end, world.view(P, contract).end);
+}
+
+/// A buyer alone that has said RESERVE; and the number of its question.
+fn asking() -> (Manager, AskId) {
+    let mut buyer = member(1, Config::default());
+    let mut out = Vec::new();
+    let wish = Box::new(wish(id(P), 1, Mode::Direct));
+    buyer.handle(NOW, Input::Start { request: RequestId(1), wish, trace: Trace::None }, &mut out);
+    (buyer, question(&out).unwrap().0)
+}
+
+/// Returns the last question among effects, and its name.
+fn question(effects: &[Effect]) -> Option<(AskId, &'static str)> {
+    let ask = |effect: &Effect| match effect {
+        Effect::Ask { ask, request, .. } => Some((*ask, request.name())),
+        _ => None,
+    };
+    effects.iter().rev().find_map(ask)
+}
+
+fn answer(buyer: &mut Manager, ask: AskId, answer: Result<Answer, Refusal>) -> Vec<Effect> {
+    let mut out = Vec::new();
+    buyer.handle(NOW + Span::secs(4), Input::Answered { ask, from: id(P), answer }, &mut out);
+    out
+}
+
+fn refused(effects: &[Effect]) -> Option<Code> {
+    let refusal = |effect: &Effect| match effect {
+        Effect::Refused { refusal, .. } => Some(refusal.code()),
+        _ => None,
+    };
+    effects.iter().find_map(refusal)
+}
+
+#[test]
+fn a_refusal_ends_the_question_at_once() {
+    for code in [Code::Unavailable, Code::Overloaded, Code::PriceTooLow] {
+        // Said by the seller, or by this node because the seller could not be asked.
+        for said in [Ok(Answer::Refused(code.into())), Err(code.into())] {
+            let (mut buyer, ask) = asking();
+            let out = answer(&mut buyer, ask, said);
+            assert_eq!((refused(&out), question(&out)), (Some(code), None));
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_can_not_be_read_may_have_been_a_grant() {
+    let (mut buyer, ask) = asking();
+    let out = answer(&mut buyer, ask, Err(Code::Malformed.into()));
+    assert_eq!(refused(&out), Some(Code::Malformed));
+    assert_eq!(question(&out).unwrap().1, "RELEASE");
+}
+
+#[test]
+fn what_is_refused_at_a_second_try_may_be_granted_at_the_first() {
+    let (mut buyer, first) = asking();
+    let mut out = Vec::new();
+    buyer.wake(NOW + Span::millis(3_600), &mut out);
+    let (second, name) = question(&out).unwrap();
+    assert_eq!(name, "RESERVE_FLAVOUR");
+    // Of the first try's refusal nothing follows as long as the second may be granted.
+    let refusal = || Ok(Answer::Refused(Code::Storage.into()));
+    assert!(answer(&mut buyer, first, refusal()).is_empty());
+    let out = answer(&mut buyer, second, refusal());
+    assert_eq!(refused(&out), Some(Code::Storage));
+    assert_eq!(question(&out).unwrap().1, "RELEASE");
+}
+
+#[test]
+fn a_contract_that_comes_too_late_to_be_used_is_given_back() {
+    let mut world = World::new(Config::default());
+    let mut wish = wish(id(P), 1, Mode::Direct);
+    wish.activate_within = Some(Span::secs(1));
+    world.buy(wish);
+    let ask = world.wire.pop_front().unwrap();
+    world.deliver(ask);
+    world.pass(Span::millis(1000), false);
+    let at = world.wire.iter().position(|message| matches!(message, Message::Answer { .. })).unwrap();
+    let late = world.wire.remove(at).unwrap();
+    world.deliver(late);
+    assert_eq!(world.refusals(1), [Code::Timeout]);
+    assert!(world.live(C).is_empty());
+    world.settle();
+    world.check_quiet();
+}
+
+#[test]
+fn a_grant_to_nobody_is_given_back() {
+    let (mut buyer, ask) = asking();
+    let mut world = World::new(Config::default());
+    world.bought(1, Mode::Direct);
+    let contract = world.nodes[C].ledger.iter().find(|row| row.table == rear_proto::Table::Contracts).unwrap();
+    let record: crate::record::ContractRecord =
+        rear_proto::record::decode(contract.table, contract.value.as_ref().unwrap()).unwrap();
+    // The question was given up, its RELEASE answered; and then the grant comes, to a question that nobody remembers.
+    let out = answer(&mut buyer, ask, Ok(Answer::Refused(Code::Unavailable.into())));
+    assert_eq!(refused(&out), Some(Code::Unavailable));
+    for ask in [ask, AskId(99)] {
+        let mut buyer = member(1, Config::default());
+        let out = answer(&mut buyer, ask, Ok(Answer::Contract(record.contract.clone())));
+        assert_eq!(question(&out).map(|(_, name)| name), Some("RELEASE"));
+        assert_eq!(out.len(), 1);
+    }
+    // What this node has not ordered is no business of its.
+    let mut other = member(9, Config::default());
+    assert!(answer(&mut other, AskId(1), Ok(Answer::Contract(record.contract))).is_empty());
 }

@@ -231,3 +231,25 @@ fn a_release_that_nobody_answers_ends_with_the_lease() {
     assert_eq!(world.ends(1), [EndReason::Released]);
     assert_eq!(world.nodes[C].manager.unsettled(), 0);
 }
+
+#[test]
+fn a_lease_counts_from_the_question_that_was_answered() {
+    let mut world = World::new(Config::default());
+    let contract = world.bought(1, Mode::Direct);
+    world.activate(contract);
+    // The provider says nothing of itself; the consumer's one keepalive is answered late.
+    while !world.wire.iter().any(|message| matches!(message, Message::Ask { to: P, .. })) {
+        world.pass(Span::millis(10), false);
+    }
+    world.wire.retain(|message| matches!(message, Message::Ask { to: P, .. }));
+    let ask = world.wire.pop_front().unwrap();
+    world.deliver(ask);
+    world.pass(Span::secs(4), false);
+    let at = world.wire.iter().position(|message| matches!(message, Message::Answer { .. })).unwrap();
+    let answer = world.wire.remove(at).unwrap();
+    world.deliver(answer);
+    world.pass(Span::secs(55), false);
+    assert_eq!(world.view(C, contract).reason, None);
+    world.pass(Span::secs(2), false);
+    assert_eq!(world.view(C, contract).reason, Some(EndReason::Lost));
+}
