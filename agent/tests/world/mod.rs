@@ -5,16 +5,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use agent::{Agent, Batch, Command, Config, Event, Identity, Output, Response, invariants};
-use kernel::{AskId, ContractId, Digest, IntentId, NodeId, Quantity, Resource, Resources, Rng, Span, Ticket, Time};
+use agent::{Agent, Batch, Command, Config, Event, Identity, Output, Response, invariants::Grants};
+use kernel::{
+    AskId, ContractId, Digest, DomainKey, IntentId, NodeId, Quantity, Resource, Resources, Rng, Span, Ticket, Time,
+};
 use network::mail::Route;
 use orchestrator::intent::Intent;
 use rear::offer::Offer;
 use rear_proto::{
     Ask, Code, Kind, Money, Period, Policies, Price, Properties, Refusal, Reply, Signed, Signer, Table,
     fabric::{FabricAnswer, FabricAsk, FabricReply},
-    flavour::{K8Slice, Partitionable, Party},
-    membership::{Certificate, Credentials, Role},
+    flavour::{Domain, K8Slice, Partitionable, Party},
+    membership::{Certificate, Credentials, IssuerList, Role},
     message::Joined,
     wire::codec,
     workload::{Image, Status},
@@ -23,36 +25,37 @@ use vfabric::mail::Instance;
 
 /// How cruel the world is: each is a chance in a thousand.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Faults {
+pub(crate) struct Faults {
     /// A message is lost.
-    pub lose: u64,
+    pub(crate) lose: u64,
     /// A message comes twice.
-    pub repeat: u64,
+    pub(crate) repeat: u64,
     /// A node crashes at an event.
-    pub crash: u64,
+    pub(crate) crash: u64,
 }
 
 /// The world.
-pub struct World {
-    pub now: Time,
-    pub rng: Rng,
-    pub faults: Faults,
-    pub nodes: Vec<Node>,
+pub(crate) struct World {
+    pub(crate) now: Time,
+    pub(crate) rng: Rng,
+    pub(crate) faults: Faults,
+    pub(crate) nodes: Vec<Node>,
     /// What is to happen, by time and then by order.
     due: BTreeMap<(Time, u64), Due>,
     sequence: u64,
     /// What was done, for a person who repeats a seed.
-    pub trace: Vec<String>,
-    pub crashes: u32,
+    pub(crate) trace: Vec<String>,
+    pub(crate) crashes: u32,
 }
 
 /// A node: what it keeps, and, while it is up, its mind.
-pub struct Node {
-    pub id: NodeId,
+pub(crate) struct Node {
+    pub(crate) id: NodeId,
     signer: Signer,
-    domain: kernel::DomainKey,
+    domain: DomainKey,
     config: Config,
-    pub agent: Option<Agent>,
+    pub(crate) agent: Option<Agent>,
+    grants: Grants,
     ledger: BTreeMap<(Table, Vec<u8>), Vec<u8>>,
     starts: u32,
     routes: BTreeMap<ContractId, Route>,
@@ -62,7 +65,7 @@ pub struct Node {
     /// Who waits for the answer to a ticket of this life.
     asked: BTreeMap<Ticket, Waiter>,
     heard: BTreeMap<Ticket, Waiter>,
-    pub responses: BTreeMap<Ticket, Result<Response, Refusal>>,
+    pub(crate) responses: BTreeMap<Ticket, Result<Response, Refusal>>,
 }
 
 /// Who waits: which node, in which life, with which question.
@@ -83,7 +86,7 @@ enum Due {
 }
 
 /// Makes resources.
-pub fn room(cpu: &str, memory: &str) -> Resources {
+pub(crate) fn room(cpu: &str, memory: &str) -> Resources {
     Resources {
         cpu: cpu.parse().unwrap(),
         memory: memory.parse().unwrap(),
@@ -93,7 +96,7 @@ pub fn room(cpu: &str, memory: &str) -> Resources {
 }
 
 /// Makes an offer in parts of 100m and 16Mi.
-pub fn offer(base: Resources) -> Offer {
+pub(crate) fn offer(base: Resources) -> Offer {
     let least = Resources { pods: Quantity::units(1), ..room("100m", "16Mi") };
     Offer {
         name: "machine".to_owned(),
@@ -103,10 +106,7 @@ pub fn offer(base: Resources) -> Offer {
             runtimes: vec!["wasm".to_owned()],
         }),
         base,
-        policies: Policies {
-            partitionable: Some(Partitionable { min: least, step: least }),
-            aggregatable: None,
-        },
+        policies: Policies { partitionable: Some(Partitionable { min: least, step: least }), aggregatable: None },
         price: Price {
             amount: Money(400_000),
             currency: rear_proto::Currency::EUR,
@@ -121,21 +121,25 @@ pub fn offer(base: Resources) -> Offer {
 
 impl World {
     /// Makes a world of one domain: its first node is the issuer; each node offers what is given for it.
-    pub fn new(seed: u64, faults: Faults, offers: Vec<Vec<Offer>>, config: &Config) -> Self {
+    pub(crate) fn new(seed: u64, faults: Faults, offers: Vec<Vec<Offer>>, config: &Config) -> Self {
         let mut rng = Rng::from_number(seed);
         let domain_signer = Signer::from_secret(&rng.bytes());
         let now = Time(1_000_000);
         let issuer = Signer::from_secret(&rng.bytes());
-        let (first, domain) =
-            federation::genesis::found(&domain_signer, &issuer, "world", Role::Node, now).unwrap();
+        let first = federation::genesis::found("world", &domain_signer, &issuer, Role::Node, now, &config.federation);
+        let domain = Domain { key: DomainKey(domain_signer.id().0), name: "world".to_owned() };
+        let list = IssuerList {
+            domain: domain.clone(),
+            number: 1,
+            issuers: vec![issuer.id()],
+            expires: now + Span::secs(1_000_000),
+            extensions: Default::default(),
+        };
+        let list = Signed::new(list, &domain_signer);
         let mut nodes = Vec::new();
         for (index, offers) in offers.into_iter().enumerate() {
             let signer = if index == 0 { issuer.clone() } else { Signer::from_secret(&rng.bytes()) };
-            let rows = if index == 0 {
-                first.clone()
-            } else {
-                member_rows(&first, &domain, &issuer, &signer, now)
-            };
+            let rows = if index == 0 { first.clone() } else { member_rows(&list, &domain, &issuer, &signer, now) };
             let mut config = config.clone();
             config.rear.offers = offers;
             nodes.push(Node {
@@ -144,6 +148,7 @@ impl World {
                 domain: domain.key,
                 config,
                 agent: None,
+                grants: Grants::default(),
                 ledger: BTreeMap::new(),
                 starts: 0,
                 routes: BTreeMap::new(),
@@ -157,35 +162,27 @@ impl World {
             let node = nodes.last_mut().unwrap();
             rows.into_iter().for_each(|row| node.keep(row));
         }
-        let mut world = Self {
-            now,
-            rng,
-            faults,
-            nodes,
-            due: BTreeMap::new(),
-            sequence: 0,
-            trace: Vec::new(),
-            crashes: 0,
-        };
+        let mut world =
+            Self { now, rng, faults, nodes, due: BTreeMap::new(), sequence: 0, trace: Vec::new(), crashes: 0 };
         (0..world.nodes.len()).for_each(|node| world.bear(node));
         world
     }
 
     /// Submits an intent at a node and returns the ticket.
-    pub fn submit(&mut self, node: usize, id: IntentId, intent: Intent) -> Ticket {
+    pub(crate) fn submit(&mut self, node: usize, id: IntentId, intent: Intent) -> Ticket {
         self.nodes[node].modules.extend(digests(&intent));
         self.command(node, Command::Submit { id, intent, contract: None })
     }
 
     /// Puts a command to a node that is up.
-    pub fn command(&mut self, node: usize, command: Command) -> Ticket {
+    pub(crate) fn command(&mut self, node: usize, command: Command) -> Ticket {
         let ticket = self.nodes[node].ticket();
         self.event(node, Event::Command { ticket, command: Box::new(command) });
         ticket
     }
 
     /// Lets time pass until `until`, or until nothing is due before it.
-    pub fn run(&mut self, span: Span) {
+    pub(crate) fn run(&mut self, span: Span) {
         let until = self.now + span;
         while self.step(until) {}
         self.now = until;
@@ -248,8 +245,8 @@ impl World {
             Due::Hear { to, from, contract, waiter, bytes } => {
                 let peer = self.nodes[from].id;
                 let node = &mut self.nodes[to];
-                let admitted = node.agent.is_some()
-                    && node.routes.get(&contract).is_some_and(|route| route.peer.node == peer);
+                let admitted =
+                    node.agent.is_some() && node.routes.get(&contract).is_some_and(|route| route.peer.node == peer);
                 if !admitted {
                     let refusal = Refusal::new(Code::Closed, "the far end does not know this contract");
                     return self.later(1, Due::FabricAnswer { waiter, bytes: Err(refusal) });
@@ -286,15 +283,16 @@ impl World {
     }
 
     /// Hands one event to a node's mind, and what follows to the world; the node may crash instead.
-    pub fn event(&mut self, node: usize, event: Event) {
+    pub(crate) fn event(&mut self, node: usize, event: Event) {
         let Some(agent) = &mut self.nodes[node].agent else { return };
         let batch = agent.handle(self.now, event);
         self.settle(node, batch);
     }
 
     fn settle(&mut self, node: usize, batch: Batch) {
-        if let Some(agent) = &self.nodes[node].agent {
-            if let Err(violation) = invariants::check_node(agent.managers()) {
+        let Node { agent, grants, .. } = &mut self.nodes[node];
+        if let Some(agent) = agent {
+            if let Err(violation) = grants.check(agent.managers()) {
                 panic!("at {:?}: {violation}\n{}", self.now, self.trace.join("\n"));
             }
         }
@@ -400,7 +398,7 @@ impl World {
     }
 
     /// Ends a node at once, with all that was not kept.
-    pub fn crash(&mut self, node: usize, when: &str) {
+    pub(crate) fn crash(&mut self, node: usize, when: &str) {
         self.trace.push(format!("{} {node} crashes {when}", self.now.0));
         self.crashes += 1;
         let dead = &mut self.nodes[node];
@@ -423,6 +421,7 @@ impl World {
         let seed = self.rng.number();
         let node = &mut self.nodes[index];
         node.starts += 1;
+        node.grants = Grants::default();
         let identity = Identity { signer: node.signer.clone(), domain: node.domain };
         let mut agent = Agent::new(node.config.clone(), identity, Rng::from_number(seed));
         agent.shuffle(Rng::from_number(seed ^ 1));
@@ -447,12 +446,12 @@ impl World {
     }
 
     /// Stops all faults: what happens from here on is what the survivors make of it.
-    pub fn heal(&mut self) {
+    pub(crate) fn heal(&mut self) {
         self.faults = Faults::default();
     }
 
     /// Returns the managers of all nodes; every node must be up.
-    pub fn managers(&self) -> Vec<&agent::Managers> {
+    pub(crate) fn managers(&self) -> Vec<&agent::Managers> {
         self.nodes.iter().map(|node| node.agent.as_ref().expect("every node is up").managers()).collect()
     }
 
@@ -508,13 +507,12 @@ impl Node {
 
 /// The rows of a node that has joined at the issuer.
 fn member_rows(
-    first: &[rear_proto::Row],
-    domain: &rear_proto::flavour::Domain,
+    list: &Signed<IssuerList>,
+    domain: &Domain,
     issuer: &Signer,
     node: &Signer,
     now: Time,
 ) -> Vec<rear_proto::Row> {
-    let credentials = federation::genesis::credentials(first).unwrap();
     let certificate = Certificate {
         domain: domain.key,
         node: node.id(),
@@ -524,7 +522,7 @@ fn member_rows(
         expires: now + Span::secs(30 * 86_400),
         extensions: Default::default(),
     };
-    let credentials = Credentials { list: credentials.list, certificate: Signed::new(certificate, issuer) };
+    let credentials = Credentials { list: list.clone(), certificate: Signed::new(certificate, issuer) };
     let joined = Joined { credentials, descriptor: None, peers: Vec::new(), extensions: Default::default() };
     let token = rear_proto::membership::Token {
         domain: domain.clone(),
@@ -533,16 +531,15 @@ fn member_rows(
         role: Role::Node,
         expires: now + Span::secs(60),
     };
-    federation::genesis::joined_rows(&joined, &token, node.id(), now).unwrap()
+    federation::genesis::joined(&token, node.id(), &joined, now).unwrap()
 }
 
 /// Which components an intent needs.
 fn digests(intent: &Intent) -> Vec<Digest> {
     intent
-        .spec
         .workloads
         .iter()
-        .filter_map(|workload| match workload.image {
+        .filter_map(|workload| match workload.workload.image {
             Image::Wasm { digest, .. } => Some(digest),
             Image::Oci(_) => None,
         })
