@@ -173,7 +173,7 @@ impl Config {
             fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         let config = Self::parse(&text).map_err(|error| ConfigError::Text {
             path: path.to_owned(),
-            line: error.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1)),
+            line: error.span().map_or(1, |span| 1 + text.bytes().take(span.start).filter(|&byte| byte == b'\n').count()),
             what: one_line(error.message()),
         })?;
         config.check().map_err(|what| ConfigError::Value { path: path.to_owned(), what })?;

@@ -79,6 +79,7 @@ impl Sandbox {
         node.configure(LOOPBACK)?;
         node.configure(settings)?;
         node.start().await?;
+        node.meets(issuer).await?;
         Ok(node)
     }
 }

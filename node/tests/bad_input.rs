@@ -200,7 +200,7 @@ async fn a_partition_that_is_none_and_a_flavour_that_is_not_are_refused_by_name(
         (vec!["--cpu", "50m", "--memory", "64Mi"], "BelowMinimum", "cpu"),
         (vec!["--cpu", "150m", "--memory", "64Mi"], "NotAStep", "cpu"),
         (vec!["--cpu", "100m", "--memory", "33Mi"], "NotAStep", "memory"),
-        (vec!["--cpu", "40", "--memory", "64Mi"], "Unavailable", "cpu"),
+        (vec!["--cpu", "40", "--memory", "64Mi"], "TooLarge", "cpu"),
     ];
     for (amounts, code, what) in cases {
         let args = [vec!["reserve", &flavour], amounts].concat();
@@ -255,9 +255,15 @@ async fn a_damaged_ledger_is_named_and_left_as_it_is() {
     assert_eq!((audit.code, &audit.json().unwrap()["ok"]), (Some(1), &Value::from(false)));
     assert_eq!(fs::read(&ledger).unwrap(), bytes, "it was not touched");
 
-    // A write that a crash cut short is no damage.
-    fs::write(&ledger, &sound[..sound.len() - 3]).unwrap();
+    // A write that a crash cut short is no damage: here the next start's, of which only the beginning came.
+    fs::write(&ledger, &sound).unwrap();
     let mut node = node;
+    node.start().await.unwrap();
+    node.stop().await.unwrap();
+    let longer = fs::read(&ledger).unwrap();
+    assert!(longer.starts_with(&sound) && longer.len() > sound.len() + 20);
+    fs::write(&ledger, &longer[..sound.len() + 20]).unwrap();
+    node.command(&["repair"]).await.unwrap();
     node.start().await.unwrap();
     node.stop().await.unwrap();
     assert_eq!(node.json(&["audit"]).await.unwrap()["ok"], true);

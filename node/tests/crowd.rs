@@ -38,7 +38,7 @@ async fn twenty_at_once_for_seven_places_run_seven_and_oversell_none() {
             } else {
                 failed += 1;
                 let reason = text(&intent, "reason");
-                assert!(reason.starts_with("Unavailable: ") && reason.len() > 20, "{intent:#}");
+                assert!(reason.contains("Unavailable: ") && reason.len() > 40, "{intent:#}");
             }
         }
     };
@@ -70,8 +70,8 @@ async fn node_expect(node: &node::sandbox::Node, args: &[&str]) -> String {
 async fn never_oversold(provider: &node::sandbox::Node, base: &Resources) {
     loop {
         let table = provider.get("/v1/allocations").await.unwrap();
-        let given = rows(&table).iter().filter(|one| text(one, "status") != "Released");
-        let given = given.try_fold(Resources::default(), |sum, one| sum.checked_add(&resources(&one["resources"])));
+        let mut live = rows(&table).iter().filter(|one| text(one, "status") != "Released");
+        let given = live.try_fold(Resources::default(), |sum, one| sum.checked_add(&resources(&one["resources"])));
         let given = given.expect("a sum of what is given away");
         assert!(base.holds(&given).is_ok(), "{given} of {base}: {table:#}");
         tokio::task::yield_now().await;

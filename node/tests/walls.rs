@@ -108,7 +108,9 @@ const NEVER_SAID: &[&str] = &[
     "std::net",
     "std::thread",
     "std::process",
-    "std::env::",
+    "std::env::var",
+    "std::env::args",
+    "std::env::current_dir",
     "std::time::Instant",
     "std::time::SystemTime",
     "tokio",
@@ -236,7 +238,9 @@ fn only_certain_files_name_what_is_kept_at_arms_length() {
         if path == "node/tests/walls.rs" {
             continue;
         }
-        for (at, line) in code(&text) {
+        // A measurement in a test is no reading of the clock that anything depends on.
+        let measures = path.contains("/tests") && text.contains("holds no claim");
+        for (at, line) in code(&text).filter(|(_, line)| !measures || !line.contains("Instant::now")) {
             for (word, files) in SAID_IN.iter().filter(|(word, _)| says(line, word)) {
                 assert!(files.iter().any(|file| path.starts_with(file)), "{path}:{at} must not name {word}: {line}");
             }
@@ -244,13 +248,13 @@ fn only_certain_files_name_what_is_kept_at_arms_length() {
     }
 }
 
-/// Says whether a line has this word, not merely as a part of a longer one.
+/// Says whether a line has this word, not merely as a part of a longer one; what begins with `libp2p` counts.
 fn says(line: &str, word: &str) -> bool {
-    let letter = |c: char| c.is_alphanumeric() || c == '_';
+    let letter = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
     line.match_indices(word).any(|(at, _)| {
-        let before = line[..at].chars().next_back();
-        let after = line[at + word.len()..].chars().next();
-        !before.is_some_and(letter) && !after.is_some_and(|c| letter(c) && word != "libp2p")
+        let before = letter(word.chars().next()) && letter(line[..at].chars().next_back());
+        let after = letter(word.chars().next_back()) && letter(line[at + word.len()..].chars().next());
+        !before && (!after || word == "libp2p")
     })
 }
 
@@ -262,7 +266,7 @@ fn what_decides_reads_no_clock_no_disk_and_no_chance() {
             continue;
         }
         for (at, line) in code(&text).take_while(|(_, line)| !line.contains("#[cfg(test)]")) {
-            for word in NEVER_SAID.iter().filter(|word| line.contains(*word)) {
+            for word in NEVER_SAID.iter().filter(|word| says(line, word)) {
                 panic!("{path}:{at} must not name {word}: {line}");
             }
         }

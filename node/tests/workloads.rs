@@ -104,8 +104,9 @@ async fn an_intent_with_several_workloads_runs_each() {
     let id = submit(&pair.consumer, &intent(&pair.sandbox, "both", spec)).await;
     let both = running(&pair.consumer, &id).await;
     assert_eq!(rows(&both["workloads"]).len(), 2);
-    let logs = pair.consumer.until(&format!("/v1/intents/{id}/logs?workload=batch"), |chunk| rows(&chunk["lines"]).len() >= 5);
-    assert!(text(&logs.await.unwrap()["lines"][0], "text").contains(pair.provider.id()));
+    let logs = format!("/v1/intents/{id}/logs?workload=batch");
+    let logs = pair.consumer.until(&logs, |chunk| rows(&chunk["lines"]).len() >= 5).await.unwrap();
+    assert!(text(&logs["lines"][0], "text").contains(pair.provider.id()));
     pair.consumer.expect(&["delete", &id, "--wait"]).await.unwrap();
     pair.audited().await;
 }

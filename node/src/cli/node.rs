@@ -52,6 +52,8 @@ pub(crate) async fn run(
     role: Option<Role>,
     listen: Vec<String>,
 ) -> anyhow::Result<()> {
+    // From here on it ends in order, however early it is told to.
+    let shutdown = shutdown_signal()?;
     let data = global.data_dir();
     // Without a node there, that is what to say, not that its configuration is missing.
     data.node_secret()?;
@@ -73,7 +75,7 @@ pub(crate) async fn run(
     } else {
         terminal::line(&format!("ready {node} api http://{} listening {}", daemon.api, addresses.join(" ")))?;
     }
-    daemon.serve(shutdown_signal()?).await
+    daemon.serve(shutdown).await
 }
 
 /// Reads the address to serve the API on.

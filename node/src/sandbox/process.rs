@@ -203,6 +203,17 @@ impl Node {
         }
     }
 
+    /// Waits until it is connected to another node, and knows it as a member.
+    ///
+    /// # Errors
+    /// When that does not come to be.
+    pub async fn meets(&self, other: &Self) -> anyhow::Result<()> {
+        let is_other = |peer: &Value| peer.get("node").and_then(Value::as_str) == Some(other.id.as_str());
+        let is_connected = |peer: &Value| peer.get("connected") == Some(&Value::Bool(true));
+        let met = |peers: &Value| peers.as_array().is_some_and(|peers| peers.iter().any(|p| is_other(p) && is_connected(p)));
+        self.until("/v1/peers", met).await.map(drop)
+    }
+
     /// Starts its daemon, and waits until it is ready. It listens where it did before.
     ///
     /// # Errors
