@@ -168,7 +168,9 @@ async fn a_bad_intent_is_named_and_none_of_its_company_is_submitted() {
     file(&sandbox, "core.wasm", core_module);
     file(&sandbox, "text.wasm", "this is no component");
     let workload = |wasm: &str, rest: &str| {
-        format!("{head}spec:\n  workloads:\n    - name: web\n      wasm: ./{wasm}\n      resources: {{ cpu: 500m, memory: 64Mi }}\n{rest}")
+        format!(
+            "{head}spec:\n  workloads:\n    - name: web\n      wasm: ./{wasm}\n      resources: {{ cpu: 500m, memory: 64Mi }}\n{rest}"
+        )
     };
     let cases = [
         ("broken.yaml", "spec: [".to_owned(), &["broken.yaml"][..]),

@@ -12,7 +12,11 @@ use support::{Pair, available, fetch, flavour, offer, page, refused, resources, 
 /// Returns a contract of a node's table.
 async fn contract(node: &node::sandbox::Node, id: &str) -> Value {
     let table = node.get("/v1/contracts").await.unwrap();
-    rows(&table).iter().find(|contract| text(contract, "id") == id).cloned().unwrap_or_else(|| panic!("{id}: {table:#}"))
+    rows(&table)
+        .iter()
+        .find(|contract| text(contract, "id") == id)
+        .cloned()
+        .unwrap_or_else(|| panic!("{id}: {table:#}"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -21,7 +25,8 @@ async fn discover_shows_what_matches_and_explains_what_does_not() {
     let (consumer, provider) = (&pair.consumer, &pair.provider);
     let ours = flavour(provider).await;
 
-    let found = consumer.json(&["discover", "cpu>=2, memory>=1Gi, arch=amd64, price<=0.10EUR/h, location=IT"]).await.unwrap();
+    let found =
+        consumer.json(&["discover", "cpu>=2, memory>=1Gi, arch=amd64, price<=0.10EUR/h, location=IT"]).await.unwrap();
     let candidate = &found["candidates"][0];
     for field in ["id", "owner", "kind", "characteristics", "available", "price", "location", "policies"] {
         assert_eq!(candidate[field], ours[field], "{field}");
@@ -34,8 +39,7 @@ async fn discover_shows_what_matches_and_explains_what_does_not() {
     let known = consumer.json(&["candidates"]).await.unwrap();
     assert_eq!(known[0]["id"], ours["id"], "what was found is kept");
 
-    let cases =
-        [("cpu>=5", "cpu"), ("arch=arm64", "arm64"), ("location=DE", "DE"), ("price<=0.000001EUR/h", "price")];
+    let cases = [("cpu>=5", "cpu"), ("arch=arm64", "arm64"), ("location=DE", "DE"), ("price<=0.000001EUR/h", "price")];
     for (selector, filter) in cases {
         let none = consumer.json(&["discover", selector, "--explain"]).await.unwrap();
         assert!(rows(&none["candidates"]).is_empty(), "{selector}: {none:#}");
@@ -118,9 +122,8 @@ async fn a_released_hold_and_a_lapsed_one_give_everything_back() {
     let held = consumer.json(&["reserve", id, "--cpu", "1", "--memory", "256Mi", "--hold"]).await.unwrap();
     assert_ne!(available(provider).await, before);
     let reservation = text(&held, "reservation");
-    let lapsed = |table: &Value| {
-        rows(table).iter().any(|one| text(one, "id") == reservation && text(one, "state") == "Expired")
-    };
+    let lapsed =
+        |table: &Value| rows(table).iter().any(|one| text(one, "id") == reservation && text(one, "state") == "Expired");
     provider.until("/v1/reservations", lapsed).await.unwrap();
     assert_eq!(available(provider).await, before);
     let late = consumer.command(&["purchase", reservation]).await.unwrap();
@@ -185,11 +188,18 @@ async fn a_removed_member_is_refused_and_its_contracts_end() {
     support::nothing_left(provider).await;
     assert_eq!(available(provider).await, before);
     let gone = |members: &Value| {
-        rows(members).iter().all(|one| text(one, "node") != consumer.id() || (one["revoked"] == true && one["connected"] == false))
+        rows(members)
+            .iter()
+            .all(|one| text(one, "node") != consumer.id() || (one["revoked"] == true && one["connected"] == false))
     };
     provider.until("/v1/domain/members", gone).await.unwrap();
     let found = consumer.json(&["discover"]).await.unwrap();
-    assert!(rows(&found["candidates"]).iter().all(|one| text(one, "provider") != provider.id()) || found["asked"] == 0 || found["silent"].as_u64() > Some(0), "{found:#}");
+    assert!(
+        rows(&found["candidates"]).iter().all(|one| text(one, "provider") != provider.id())
+            || found["asked"] == 0
+            || found["silent"].as_u64() > Some(0),
+        "{found:#}"
+    );
     assert!(support::live_contracts(provider).await.is_empty(), "it gets nothing more");
 }
 

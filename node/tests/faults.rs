@@ -130,7 +130,8 @@ async fn an_intent_whose_provider_stays_dead_is_placed_on_another() {
     }
     let id = submit(&consumer, &page(&sandbox, "page")).await;
     let first = running(&consumer, &id).await;
-    let (dying, other) = if fetch(&first).await.unwrap().contains(one.id()) { (&mut one, &mut two) } else { (&mut two, &mut one) };
+    let (dying, other) =
+        if fetch(&first).await.unwrap().contains(one.id()) { (&mut one, &mut two) } else { (&mut two, &mut one) };
     dying.kill().await.unwrap();
 
     let elsewhere = |intent: &Value| intent["phase"] == "Running" && intent["workloads"][0]["node"] == other.id();
@@ -171,7 +172,8 @@ async fn what_was_taken_in_is_there_after_a_crash_without_any_peer() {
     assert!(fetch(&intent).await.unwrap().contains(node.id()));
     node.kill().await.unwrap();
     node.start().await.unwrap();
-    let again = node.follow(&id, |intent| intent["phase"] == "Running" && intent["workloads"][0]["endpoints"][0].is_object());
+    let again =
+        node.follow(&id, |intent| intent["phase"] == "Running" && intent["workloads"][0]["endpoints"][0].is_object());
     assert!(fetch(&again.await.unwrap()).await.is_ok());
     let report = node.json(&["audit"]).await.unwrap();
     assert_eq!(report["ok"], true, "{report:#}");

@@ -102,7 +102,8 @@ async fn what_fits_at_home_runs_at_home() {
     let id = support::submit(&node, &support::page(&sandbox, "home")).await;
     let intent = running(&node, &id).await;
     assert_eq!(intent["story"], 0);
-    let steps: std::collections::BTreeSet<_> = rows(&intent["steps"]).iter().filter_map(|step| step["step"].as_u64()).collect();
+    let steps: std::collections::BTreeSet<_> =
+        rows(&intent["steps"]).iter().filter_map(|step| step["step"].as_u64()).collect();
     assert_eq!(steps.into_iter().collect::<Vec<_>>(), [1, 2, 3, 31]);
     assert_eq!(live_allocations(&node).await, [("Local".to_owned(), "Active".to_owned())]);
     assert_ne!(available(&node).await, before, "what is used at home is not offered");

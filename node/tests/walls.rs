@@ -25,17 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("federation", WORDS),
     (
         "agent",
-        &[
-            "kernel",
-            "rear-proto",
-            "orchestrator",
-            "rear",
-            "discovery",
-            "contract",
-            "network",
-            "vfabric",
-            "federation",
-        ],
+        &["kernel", "rear-proto", "orchestrator", "rear", "discovery", "contract", "network", "vfabric", "federation"],
     ),
     ("transport", &["kernel"]),
     ("runtime", &[]),
@@ -176,7 +166,8 @@ fn no_runtime_network_or_disk_stands_below_what_decides() {
         .nodes
         .iter()
         .map(|node| {
-            let normal = node.deps.iter().filter(|dep| dep.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal));
+            let normal =
+                node.deps.iter().filter(|dep| dep.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal));
             (&node.id, normal.map(|dep| &dep.pkg).collect())
         })
         .collect();

@@ -46,8 +46,7 @@ async fn a_followed_log_goes_on_as_the_workload_prints() {
     let pair = Pair::new(&offer("4", "4Gi", 8), "").await;
     let id = submit(&pair.consumer, &pages(&pair.sandbox, "page", 1)).await;
     let intent = running(&pair.consumer, &id).await;
-    let mut following =
-        pair.consumer.program().args(["logs", "page", "-f"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut following = pair.consumer.program().args(["logs", "page", "-f"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(following.stdout.take().unwrap()).lines();
     // Each request leaves a line; the next is made only when it has come.
     for _ in 0..3 {

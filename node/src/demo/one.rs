@@ -109,7 +109,10 @@ async fn agreed(show: &Show, consumer: &Node, provider: &Node) -> anyhow::Result
     let theirs = live_contract(provider).await?;
     for field in ["/id", "/digest", "/partition", "/price"] {
         let (ours, theirs) = (ours.pointer(field), theirs.pointer(field));
-        ensure!(ours == theirs, "the two have different contracts: {field} is {ours:?} at one, {theirs:?} at the other");
+        ensure!(
+            ours == theirs,
+            "the two have different contracts: {field} is {ours:?} at one, {theirs:?} at the other"
+        );
     }
     let short = |field: &str| cell(ours.pointer(field), Cell::Id);
     show.fact("contract", &format!("{}…, digest {}… at both", short("/id"), short("/digest")))?;

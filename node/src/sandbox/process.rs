@@ -210,7 +210,8 @@ impl Node {
     pub async fn meets(&self, other: &Self) -> anyhow::Result<()> {
         let is_other = |peer: &Value| peer.get("node").and_then(Value::as_str) == Some(other.id.as_str());
         let is_connected = |peer: &Value| peer.get("connected") == Some(&Value::Bool(true));
-        let met = |peers: &Value| peers.as_array().is_some_and(|peers| peers.iter().any(|p| is_other(p) && is_connected(p)));
+        let met =
+            |peers: &Value| peers.as_array().is_some_and(|peers| peers.iter().any(|p| is_other(p) && is_connected(p)));
         self.until("/v1/peers", met).await.map(drop)
     }
 
