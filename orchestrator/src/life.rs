@@ -195,6 +195,9 @@ impl Life {
 
     /// Says and keeps what has changed while one event was handled.
     pub(crate) fn close(&mut self, turn: &mut Turn<'_>) {
+        if self.is_over() {
+            self.reason = None;
+        }
         if std::mem::take(&mut self.keep) {
             turn.say(Effect::Keep(if self.is_over() {
                 Row::drop(Table::Intents, self.id.as_bytes())

@@ -14,7 +14,10 @@ use crate::intent::Place;
 /// The price is not in it: a selector is shown to others, and the most that a user would pay stays at home.
 pub(crate) fn selector(workload: &Workload, place: &Place) -> Selector {
     // Only a slice runs workloads.
-    let mut filters = vec![Filter::Word(Field::Kind, Test::Is("K8Slice".to_owned()))];
+    let mut filters = vec![
+        Filter::Word(Field::Kind, Test::Is("K8Slice".to_owned())),
+        Filter::Word(Field::Runtime, Test::Is(workload.image.runtime().to_owned())),
+    ];
     let mut need = workload.resources;
     need.pods = Quantity::units(1);
     for resource in Resource::ALL {
@@ -70,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_replica_asks_for_its_resources_and_one_pod() {
-        check(Place::default(), "kind=K8Slice, cpu>=500m, memory>=64Mi, pods>=1");
+        check(Place::default(), "kind=K8Slice, runtime=wasm, cpu>=500m, memory>=64Mi, pods>=1");
     }
 
     #[test]
@@ -85,7 +88,7 @@ mod tests {
                 architecture: Some("arm64".to_owned()),
                 tags: words(&["edge", "green"]),
             },
-            "kind=K8Slice, cpu>=500m, memory>=64Mi, pods>=1, arch=arm64, location=IT, tags=edge, tags=green, \
+            "kind=K8Slice, runtime=wasm, cpu>=500m, memory>=64Mi, pods>=1, arch=arm64, location=IT, tags=edge, tags=green, \
              latency<=50ms, domain in (beta), domain not in (gamma, delta)",
         );
     }

@@ -6,7 +6,11 @@ mod text;
 use kernel::{Quantity, Resource, Resources};
 use serde::{Deserialize, Serialize};
 
-use crate::{flavour::Flavour, partition, price::Rate};
+use crate::{
+    flavour::{Flavour, Kind},
+    partition,
+    price::Rate,
+};
 
 pub use text::ParseSelectorError;
 
@@ -63,6 +67,8 @@ pub enum Field {
     Tags,
     /// A named property: `property.compliance=GDPR`; security standards are the property `security`.
     Property(String),
+    /// The drivers that a slice runs workloads with: `wasm`, `oci`, `kubernetes`.
+    Runtime,
 }
 
 /// What must be true of a word; case does not matter.
@@ -224,6 +230,10 @@ impl Field {
                 .collect(),
             Self::Domain => vec![flavour.domain.name.clone()],
             Self::Tags => properties.tags.clone(),
+            Self::Runtime => match &flavour.kind {
+                Kind::K8Slice(slice) => slice.runtimes.clone(),
+                Kind::Vm(_) | Kind::Service(_) | Kind::Sensor(_) => Vec::new(),
+            },
             Self::Property(name) if name.eq_ignore_ascii_case("security") => properties.security_standards.clone(),
             Self::Property(name) => properties.additional.get(name).cloned().into_iter().collect(),
         }

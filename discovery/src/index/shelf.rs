@@ -10,7 +10,7 @@ use std::{
 
 use kernel::{Quantity, Resource};
 use rear_proto::{
-    Flavour, Selector,
+    Flavour, Kind, Selector,
     selector::{Bounds, Field, Filter, Test},
 };
 
@@ -175,7 +175,7 @@ impl<'a> Iterator for Ranged<'a> {
 fn indexed(field: &Field) -> Field {
     match field {
         Field::Property(name) if name.eq_ignore_ascii_case("security") => Field::Property("security".to_owned()),
-        Field::Property(_) | Field::Kind | Field::Architecture | Field::Location | Field::Domain | Field::Tags => {
+        Field::Property(_) | Field::Kind | Field::Architecture | Field::Location | Field::Domain | Field::Tags | Field::Runtime => {
             field.clone()
         }
     }
@@ -190,11 +190,16 @@ fn words(flavour: &Flavour) -> BTreeSet<(Field, String)> {
         .iter()
         .filter(|(name, _)| !name.eq_ignore_ascii_case("security"))
         .map(|(name, value)| (Field::Property(name.clone()), value.as_str()));
+    let runtimes: &[String] = match &flavour.kind {
+        Kind::K8Slice(slice) => &slice.runtimes,
+        Kind::Vm(_) | Kind::Service(_) | Kind::Sensor(_) => &[],
+    };
     iter::once((Field::Kind, flavour.kind.name()))
         .chain(flavour.kind.architecture().map(|word| (Field::Architecture, word)))
         .chain(place.map(|word| (Field::Location, word.as_str())))
         .chain(iter::once((Field::Domain, flavour.domain.name.as_str())))
         .chain(properties.tags.iter().map(|word| (Field::Tags, word.as_str())))
+        .chain(runtimes.iter().map(|word| (Field::Runtime, word.as_str())))
         .chain(properties.security_standards.iter().map(|word| (Field::Property("security".to_owned()), word.as_str())))
         .chain(additional)
         .map(|(field, word)| (field, word.to_ascii_lowercase()))

@@ -203,7 +203,7 @@ fn the_selector_names_what_is_needed_and_not_what_would_be_paid() {
     let Some(Effect::LookUp { selector, origin, .. }) = out.iter().find(|e| matches!(e, Effect::LookUp { .. })) else {
         panic!("nothing is looked up")
     };
-    assert_eq!(selector.to_string(), "kind=K8Slice, cpu>=1, memory>=1Mi, pods>=1");
+    assert_eq!(selector.to_string(), "kind=K8Slice, runtime=oci, cpu>=1, memory>=1Mi, pods>=1");
     let elsewhere = bench.handle(Input::LookedUp { request: RequestId(1), local: None });
     let Some(Effect::Acquire { selector: again, origin: same, ceiling, term, .. }) =
         elsewhere.iter().find(|effect| matches!(effect, Effect::Acquire { .. }))

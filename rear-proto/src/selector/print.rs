@@ -55,6 +55,7 @@ impl fmt::Display for Field {
             Self::Location => f.write_str("location"),
             Self::Domain => f.write_str("domain"),
             Self::Tags => f.write_str("tags"),
+            Self::Runtime => f.write_str("runtime"),
             Self::Property(name) => write!(f, "property.{}", Word(name)),
         }
     }

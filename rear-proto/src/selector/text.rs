@@ -4,8 +4,8 @@
 //! selector  = [ filter *( "," filter ) ]
 //! filter    = amount  ( ">=" | "<=" | "=" ) value           amount   = cpu | memory | pods | storage | gpu
 //!           | amount  "in" value ".." value                            | price | latency
-//!           | field   ( "=" | "!=" ) word                   field    = kind | arch | location | domain | tags
-//!           | field   [ "not" ] "in" "(" word *( "," word ) ")"        | property.NAME | security
+//!           | field   ( "=" | "!=" ) word                   field    = kind | arch | runtime | location | domain
+//!           | field   [ "not" ] "in" "(" word *( "," word ) ")"        | tags | property.NAME | security
 //! word      = letters, digits, - _ . / : + @  |  "…" with \" \\ \n \t \u{…}
 //! ```
 
@@ -136,6 +136,7 @@ impl<'a> Reader<'a> {
             "location" => Field::Location,
             "domain" => Field::Domain,
             "tag" | "tags" => Field::Tags,
+            "runtime" => Field::Runtime,
             "security" => Field::Property(lower),
             "property." if self.rest().starts_with('"') => Field::Property(self.read_quoted()?),
             _ if lower.starts_with("property.") => Field::Property(name["property.".len()..].to_owned()),

@@ -164,6 +164,7 @@ fn field() -> impl Strategy<Value = Field> {
         Just(Field::Location),
         Just(Field::Domain),
         Just(Field::Tags),
+        Just(Field::Runtime),
         word().prop_filter("a property has a name", |name| !name.is_empty()).prop_map(Field::Property),
     ]
 }
