@@ -99,7 +99,7 @@ impl Net {
                     self.mind.tell(Event::RoundTrip { peer, span }).await
                 }
                 Some(transport::Event::Found { peer, addresses }) => {
-                    tracing::trace!(%peer, count = addresses.len(), "found");
+                    self.meet(peer, addresses);
                     Ok(())
                 }
                 Some(transport::Event::Unreachable { peer }) => {
@@ -111,6 +111,20 @@ impl Net {
                 return;
             }
         }
+    }
+
+    /// Connects to a node that was found on the local network; whether it is one of ours, HELLO will tell.
+    fn meet(&self, peer: NodeId, addresses: Vec<String>) {
+        let handle = self.handle.clone();
+        self.tasks.spawn(async move {
+            for address in addresses {
+                // Where it is connected already, as a peer that has told its addresses is, this does nothing.
+                match handle.dial(&format!("{address}/p2p/{peer}")).await {
+                    Ok(_) => return,
+                    Err(error) => tracing::trace!(%peer, %error, "not to be met here"),
+                }
+            }
+        });
     }
 
     /// Serves one question in a task of its own: decoding and signatures take other cores' time, not the mind's.
