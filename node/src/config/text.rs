@@ -117,7 +117,7 @@ fn comment(text: &mut String, about: &str) {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-    use kernel::Span;
+    use kernel::{Quantity, Resources, Span};
 
     use super::*;
     use crate::measure;
@@ -153,7 +153,14 @@ mod tests {
         config.transport.ping_failures = 5;
         config.contract.lease = Span::secs(1);
         config.rear.ranking.fit = 9;
-        config.offer.push(measure::machine(std::path::Path::new("/")).offer());
+        let free = Resources {
+            cpu: Quantity::units(2),
+            memory: Quantity::bytes(4 << 30),
+            pods: Quantity::units(32),
+            storage: Quantity::bytes(9 << 30),
+            gpu: Quantity::ZERO,
+        };
+        config.offer.push(measure::Machine { architecture: "amd64", free }.offer());
         config
     }
 

@@ -40,7 +40,7 @@ pub(super) const SECTIONS: &[Section] = &[
         name: "",
         about: "The node.",
         settings: &[
-            ("role", "What this node is for its domain: \"node\", \"supernode\" or \"catalogue\"."),
+            ("role", "What this node is for its domain: \"node\". Supernodes and catalogues have no business yet."),
             (
                 "listen",
                 "Multiaddresses to listen on for other nodes, over QUIC and TCP; port 0 lets the system choose. \
