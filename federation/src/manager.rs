@@ -1,5 +1,6 @@
 //! The manager: what it knows, what each input leads to, and what is due when.
 
+mod gossip;
 mod hello;
 mod issuing;
 mod members;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kernel::{Digest, NodeId, Time, Wake};
+use kernel::{Digest, NodeId, Span, Time, Wake};
 
 /// Something to be done at a time; each at most once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,6 +50,11 @@ impl Timers {
         self.cancel(timer);
         self.by_time.insert((at, timer));
         self.at.insert(timer, at);
+    }
+
+    /// Sets a timer for later than `now`: a setting of no time at all must not keep the manager awake.
+    pub(crate) fn set_later(&mut self, timer: Timer, now: Time, at: Time) {
+        self.set(timer, at.max(now + Span::millis(1)));
     }
 
     pub(crate) fn cancel(&mut self, timer: Timer) {

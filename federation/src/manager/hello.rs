@@ -1,7 +1,7 @@
 //! HELLO: who is at the other end of a connection, and what it knows of the domain that we do not.
 
 use kernel::{AskId, NodeId, Ticket, Time};
-use rear_proto::{Answer, Code, Extensions, Refusal, Request, flavour::Party, message::Hello};
+use rear_proto::{Answer, Code, Refusal, Request, flavour::Party, message::Hello};
 
 use super::{Asked, Manager, Peer, bounded};
 use crate::{authorise::not_a_member, mail::Effect, record, timers::Timer};
@@ -44,14 +44,14 @@ impl Manager {
         }
     }
 
-    /// Returns what this node says of itself; where it is to be found is for members.
-    fn hello(&self, now: Time, to: &NodeId) -> Hello {
+    /// Returns what this node says of itself; where it is to be found, and whom it knows, is for members.
+    fn hello(&mut self, now: Time, to: &NodeId) -> Hello {
         Hello {
             credentials: self.credentials(),
             descriptor: self.charter.as_ref().and_then(|charter| charter.descriptor().cloned()),
             addresses: if self.is_live(now, to) { self.addresses.clone() } else { Vec::new() },
             now,
-            extensions: Extensions::new(),
+            extensions: self.acquaintances(now, to),
         }
     }
 
@@ -93,13 +93,13 @@ impl Manager {
                 Ok(_) => wait,
             };
             peer.unanswered = peer.unanswered.saturating_add(1);
-            self.timers.set(Timer::Hello(from), now + wait);
+            self.timers.set_later(Timer::Hello(from), now, now + wait);
         }
     }
 
     /// Takes in what a node says of itself and of the domain; every word of it hangs on a signature.
     fn learn(&mut self, now: Time, from: NodeId, hello: Hello, out: &mut Vec<Effect>) {
-        let Hello { credentials, descriptor, addresses, .. } = hello;
+        let Hello { credentials, descriptor, addresses, extensions, now: _ } = hello;
         let mut is_news = false;
         if let (Some(charter), Some(credentials)) = (&mut self.charter, &credentials)
             && charter.learn_list(&credentials.list, now)
@@ -116,7 +116,7 @@ impl Manager {
             if news.adopted {
                 is_news = true;
                 out.push(Effect::Keep(record::descriptor(descriptor)));
-                self.schedule_reissue();
+                self.schedule_reissue(now);
             }
             for (node, until) in news.revoked {
                 is_news = true;
@@ -126,6 +126,7 @@ impl Manager {
         if let Some(credentials) = credentials {
             self.admit(now, from, &credentials.certificate, bounded(addresses), out);
         }
+        self.hear_of(now, &from, &extensions, out);
         if let Some(member) = self.members.get_mut(&from) {
             member.last_heard = Some(now);
         }

@@ -124,7 +124,7 @@ impl Manager {
         if self.is_issuer() && self.charter.as_ref().is_some_and(|charter| charter.is_outdated(now)) {
             self.describe(now, out);
         }
-        self.schedule_reissue();
+        self.schedule_reissue(now);
     }
 
     /// Signs a new description of the domain and passes it on; `false` where this node can't.
@@ -139,7 +139,7 @@ impl Manager {
         };
         charter.learn_descriptor(&descriptor, now);
         out.push(Effect::Keep(record::descriptor(&descriptor)));
-        self.schedule_reissue();
+        self.schedule_reissue(now);
         self.spread(now, out);
         true
     }
@@ -157,7 +157,7 @@ impl Manager {
     }
 
     /// Renews the description of the domain at half of its life.
-    pub(super) fn schedule_reissue(&mut self) {
+    pub(super) fn schedule_reissue(&mut self, now: Time) {
         self.timers.cancel(Timer::Reissue);
         if !self.is_issuer() {
             return;
@@ -168,7 +168,7 @@ impl Manager {
         if descriptor.expires < charter.issuers().expires {
             let half = self.config.descriptor_life.divided(2);
             let at = Time(descriptor.expires.0.saturating_sub(half.0));
-            self.timers.set(Timer::Reissue, at);
+            self.timers.set_later(Timer::Reissue, now, at);
         }
     }
 

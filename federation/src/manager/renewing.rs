@@ -21,7 +21,7 @@ impl Manager {
     /// Sets the timer for the next renewal.
     pub(super) fn schedule_renewal(&mut self, now: Time) {
         if let Some(own) = self.own_certificate() {
-            self.timers.set(Timer::Renew, half_life(&own).max(now));
+            self.timers.set_later(Timer::Renew, now, half_life(&own));
         }
     }
 
@@ -48,13 +48,16 @@ impl Manager {
         if self.is_revoked(&self.me) {
             return;
         }
+        self.timers.set_later(Timer::Renew, now, now + self.config.renew_retry);
         if self.is_issuer() {
-            if let Some(certificate) = self.certify(now, self.me, own.role) {
+            // One that ends with the list can't be renewed beyond it.
+            if let Some(certificate) = self.certify(now, self.me, own.role)
+                && certificate.claimed().is_some_and(|fresh| fresh.expires > own.expires)
+            {
                 self.adopt(now, certificate, out);
             }
             return;
         }
-        self.timers.set(Timer::Renew, now + self.config.renew_retry);
         let Some(charter) = &self.charter else { return };
         let issuers: Vec<Party> = self
             .peers
