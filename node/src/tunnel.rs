@@ -45,14 +45,26 @@ use self::{
 };
 use crate::expose::Stream;
 
-/// How long a stream may take to prove itself and to say what it is for: a few round trips around the earth.
-const OPENING: Duration = Duration::from_secs(5);
 /// How long one message, of a MiB at most, may take to pass: what 1 Mbit/s needs.
 const TRANSFER: Duration = Duration::from_secs(10);
-/// How often the bytes of a contract are reported while they change.
-const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// How many components are taken in at once, from all contracts; others wait. Each may take 64 MiB of memory.
 const MODULES_AT_ONCE: usize = 4;
+
+/// How long things may take.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    /// How long a stream may take to prove itself and to say what it is for.
+    opening: Duration,
+    /// How often the bytes of a contract are reported while they change.
+    report: Duration,
+}
+
+impl Default for Pace {
+    /// Five seconds to open are a few round trips around the earth.
+    fn default() -> Self {
+        Self { opening: Duration::from_secs(5), report: Duration::from_secs(1) }
+    }
+}
 
 /// The doer of contracts' channels; cheap to clone.
 #[derive(Clone)]
@@ -63,17 +75,18 @@ struct Hub {
     world: Arc<dyn World>,
     routers: Routers,
     modules: Semaphore,
+    pace: Pace,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
 
 impl Tunnels {
     /// Makes the doer over whatever carries streams and answers them, and begins to report what passes.
-    fn over(world: Arc<dyn World>, tasks: TaskTracker, report_every: Duration) -> Self {
+    fn over(world: Arc<dyn World>, tasks: TaskTracker, pace: Pace) -> Self {
         let (stop, board) = (CancellationToken::new(), Arc::new(Board::default()));
-        tasks.spawn(Arc::clone(&board).report(Arc::clone(&world), report_every, stop.clone()));
+        tasks.spawn(Arc::clone(&board).report(Arc::clone(&world), pace.report, stop.clone()));
         let routers = Routers::new(board, stop.clone());
-        Self(Arc::new(Hub { world, routers, modules: Semaphore::new(MODULES_AT_ONCE), tasks, stop }))
+        Self(Arc::new(Hub { world, routers, modules: Semaphore::new(MODULES_AT_ONCE), pace, tasks, stop }))
     }
 
     /// Admits streams of a contract from here on. Installed again with other keys or another peer, it ends what is
@@ -91,7 +104,7 @@ impl Tunnels {
     /// Asks the far end of a contract; the answer, or the lack of one, goes to the mind.
     pub fn transmit(&self, id: u64, contract: ContractId, ask: FabricAsk, deadline: Span) {
         self.answer(id, contract, move |hub, router| async move {
-            let asking = dial::ask(hub.world.as_ref(), &router, &ask);
+            let asking = dial::ask(&hub, &router, &ask);
             timeout(deadline.to_std(), asking).await.unwrap_or(Err(Failure::Timeout))
         });
     }
@@ -99,7 +112,7 @@ impl Tunnels {
     /// Sends a component to the far end of a contract; the mind is told when it is kept there, or why it is not.
     pub fn ship(&self, id: u64, contract: ContractId, digest: Digest) {
         self.answer(id, contract, move |hub, router| async move {
-            dial::ship(hub.world.as_ref(), &router, digest).await?;
+            dial::ship(&hub, &router, digest).await?;
             Ok(FabricReply { answer: FabricAnswer::Done, steps: Vec::new(), extensions: Default::default() })
         });
     }
@@ -157,7 +170,7 @@ impl Tunnels {
         tokio::select! {
             biased;
             () = stop.cancelled() => Err(Failure::NoRouter.into()),
-            stream = dial::port(self.0.world.as_ref(), &router, workload, port) => Ok(Box::new(stream?)),
+            stream = dial::port(&self.0, &router, workload, port) => Ok(Box::new(stream?)),
         }
     }
 }

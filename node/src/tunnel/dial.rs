@@ -10,13 +10,12 @@ use rear_proto::{
 use tokio::{io::AsyncWriteExt as _, sync::OwnedSemaphorePermit, time::timeout};
 
 use super::{
-    OPENING, TRANSFER,
+    Hub, TRANSFER,
     failure::Failure,
     line::Line,
     router::Router,
     secure::{self, Secure},
     words::{self, MAX_WORDS, Opening, Purpose, Verdict},
-    world::World,
 };
 
 /// How long the far end may think about a component or a connection before it says whether it takes it: it may wait
@@ -29,8 +28,8 @@ pub(super) fn module_time(size: u64) -> Duration {
 }
 
 /// Puts one question and returns its answer, within its limits.
-pub(super) async fn ask(world: &dyn World, router: &Router, ask: &FabricAsk) -> Result<FabricReply, Failure> {
-    let mut stream = open(world, router, Purpose::Fabric, None).await?;
+pub(super) async fn ask(hub: &Hub, router: &Router, ask: &FabricAsk) -> Result<FabricReply, Failure> {
+    let mut stream = open(hub, router, Purpose::Fabric, None).await?;
     words::write(&mut stream, ask, MAX_REQUEST).await?;
     stream.flush().await?;
     let reply: FabricReply = words::read(&mut stream, MAX_ANSWER).await?;
@@ -39,10 +38,10 @@ pub(super) async fn ask(world: &dyn World, router: &Router, ask: &FabricAsk) -> 
 }
 
 /// Sends a component and returns when it is kept at the far end, or was there already.
-pub(super) async fn ship(world: &dyn World, router: &Router, digest: Digest) -> Result<(), Failure> {
-    let bytes = world.load(digest).await.map_err(Failure::Refused)?;
+pub(super) async fn ship(hub: &Hub, router: &Router, digest: Digest) -> Result<(), Failure> {
+    let bytes = hub.world.load(digest).await.map_err(Failure::Refused)?;
     let size = bytes.len() as u64;
-    let mut stream = open(world, router, Purpose::Module { digest, size }, None).await?;
+    let mut stream = open(hub, router, Purpose::Module { digest, size }, None).await?;
     stream.flush().await?;
     match timeout(VERDICT, words::verdict(&mut stream)).await?? {
         Verdict::Done => return Ok(()),
@@ -61,15 +60,10 @@ pub(super) async fn ship(world: &dyn World, router: &Router, digest: Digest) -> 
 }
 
 /// Opens a connection to a port of a replica at the far end.
-pub(super) async fn port(
-    world: &dyn World,
-    router: &Router,
-    workload: &str,
-    port: u16,
-) -> Result<Secure<Line>, Failure> {
+pub(super) async fn port(hub: &Hub, router: &Router, workload: &str, port: u16) -> Result<Secure<Line>, Failure> {
     let permit = Arc::clone(&router.connections).try_acquire_owned().map_err(|_| Failure::Busy)?;
     let purpose = Purpose::Port { workload: workload.to_owned(), port };
-    let mut stream = open(world, router, purpose, Some(permit)).await?;
+    let mut stream = open(hub, router, purpose, Some(permit)).await?;
     stream.flush().await?;
     match timeout(TRANSFER, words::verdict(&mut stream)).await?? {
         Verdict::Go => Ok(stream),
@@ -79,14 +73,14 @@ pub(super) async fn port(
 
 /// Opens a stream and writes, without sending it yet, what it is for.
 async fn open(
-    world: &dyn World,
+    hub: &Hub,
     router: &Router,
     purpose: Purpose,
     permit: Option<OwnedSemaphorePermit>,
 ) -> Result<Secure<Line>, Failure> {
-    let stream = world.dial(&router.peer).await?;
+    let stream = hub.world.dial(&router.peer).await?;
     let line = Line::new(router, stream, permit);
-    let mut stream = timeout(OPENING, secure::initiate(line, &router.keys, &router.contract)).await??;
+    let mut stream = timeout(hub.pace.opening, secure::initiate(line, &router.keys, &router.contract)).await??;
     words::write(&mut stream, &Opening::from(purpose), MAX_WORDS).await?;
     Ok(stream)
 }

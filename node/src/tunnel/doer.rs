@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use transport::{Handle, OpenError, Tunnel};
 use vfabric::mail::Target;
 
-use super::{REPORT_EVERY, Tunnels, failure::Failure, meter::Reading, world::World};
+use super::{Pace, Tunnels, failure::Failure, meter::Reading, world::World};
 use crate::{
     expose::{Opener, Stream},
     host::Mind,
@@ -45,7 +45,7 @@ impl Tunnels {
         tasks: TaskTracker,
         largest_module: u64,
     ) -> Self {
-        Self::over(Arc::new(Daemon { handle, mind, driver, cache, largest_module }), tasks, REPORT_EVERY)
+        Self::over(Arc::new(Daemon { handle, mind, driver, cache, largest_module }), tasks, Pace::default())
     }
 }
 

@@ -36,6 +36,14 @@ impl Line {
         Self { stream, meter, side: router.side, cut: Box::pin(router.stop.clone().cancelled_owned()), _permit: permit }
     }
 
+    /// Counts bytes that came in.
+    pub(super) fn has_read(&self, bytes: usize) {
+        match self.side {
+            Side::Consumer => self.meter.pass(0, bytes as u64),
+            Side::Provider => self.meter.pass(bytes as u64, 0),
+        }
+    }
+
     fn check(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         match self.cut.as_mut().poll(cx) {
             Poll::Ready(()) => {
@@ -57,11 +65,7 @@ impl AsyncRead for Line {
         self.check(cx)?;
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        let bytes = (buf.filled().len() - before) as u64;
-        match self.side {
-            Side::Consumer => self.meter.pass(0, bytes),
-            Side::Provider => self.meter.pass(bytes, 0),
-        }
+        self.has_read(buf.filled().len() - before);
         read
     }
 }

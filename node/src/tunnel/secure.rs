@@ -29,7 +29,7 @@ const PROLOGUE: &[u8] = b"tombolo tunnel 1";
 const MAGIC: [u8; 4] = *b"TMBL";
 const VERSION: u16 = 1;
 /// Bytes of the clear header.
-const HEADER: usize = 4 + 2 + 16;
+pub(super) const HEADER: usize = 4 + 2 + 16;
 /// Bytes of either handshake message: an ephemeral key, and the tag of an empty payload.
 const SHAKE: usize = 32 + TAG;
 /// Bytes of an authentication tag.

@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    Hub, OPENING, TRANSFER,
+    Hub, TRANSFER,
     dial::module_time,
     failure::Failure,
     line::Line,
@@ -40,11 +40,12 @@ pub(super) async fn serve(hub: &Hub, peer: NodeId, mut stream: Box<dyn Stream>) 
         let router = hub.routers.of(&contract).filter(|router| router.peer == peer).ok_or(Failure::NoRouter)?;
         let permit = Arc::clone(&router.inbound).try_acquire_owned().map_err(|_| Failure::Busy)?;
         let line = Line::new(&router, stream, None);
+        line.has_read(secure::HEADER);
         let mut stream = secure::respond(line, &router.keys, &contract).await?;
         let Opening { purpose, .. } = words::read(&mut stream, MAX_WORDS).await?;
         Ok::<_, Failure>((router, permit, stream, purpose))
     };
-    let (router, permit, stream, purpose) = timeout(OPENING, opening).await??;
+    let (router, permit, stream, purpose) = timeout(hub.pace.opening, opening).await??;
     let serving = async {
         match purpose {
             Purpose::Fabric => fabric(hub, &router, stream).await,
@@ -157,7 +158,7 @@ async fn connection(
             let instance = hub.world.instance(router.contract, workload).await?;
             hub.world.connect(&instance, port).await
         };
-        let local = timeout(OPENING, connecting).await.unwrap_or_else(|_| Err(Code::Timeout.into()));
+        let local = timeout(hub.pace.opening, connecting).await.unwrap_or_else(|_| Err(Code::Timeout.into()));
         Ok((connection, local.map_err(Failure::Refused)?))
     };
     let (_connection, mut local) = match joined.await {

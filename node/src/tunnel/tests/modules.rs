@@ -1,0 +1,83 @@
+//! Components on their way to a provider.
+
+use super::*;
+
+impl End {
+    fn has_module(&self, bytes: &[u8]) -> Digest {
+        let digest = digest_of(bytes);
+        self.fake.modules.lock().unwrap().insert(digest, bytes.to_vec());
+        digest
+    }
+}
+
+#[tokio::test]
+async fn a_component_arrives_and_is_kept() {
+    let (mut consumer, mut provider) = pair();
+    let bytes: Vec<u8> = (0..1_000_000_u32).map(|n| n as u8).collect();
+    let digest = consumer.has_module(&bytes);
+    consumer.tunnels.ship(1, CONTRACT, digest);
+    assert_eq!(consumer.answer(1).await, Ok(done()));
+    assert_eq!(provider.fake.modules.lock().unwrap().get(&digest), Some(&bytes));
+    assert!(provider.metered(0).await.up > 1_000_000);
+}
+
+#[tokio::test]
+async fn what_is_there_is_not_sent_again() {
+    let (mut consumer, mut provider) = pair();
+    let digest = consumer.has_module(&[1; 100_000]);
+    provider.has_module(&[1; 100_000]);
+    consumer.tunnels.ship(1, CONTRACT, digest);
+    assert_eq!(consumer.answer(1).await, Ok(done()));
+    assert!(provider.metered(0).await.up < 1000);
+}
+
+#[tokio::test]
+async fn replicas_that_want_the_same_component_at_once_send_it_once() {
+    let (mut consumer, mut provider) = pair();
+    let digest = consumer.has_module(&[1; 500_000]);
+    for id in 0..5 {
+        consumer.tunnels.ship(id, CONTRACT, digest);
+    }
+    for _ in 0..5 {
+        assert!(matches!(consumer.told().await, Told::Answered(_, Ok(_))));
+    }
+    assert!(provider.metered(0).await.up < 600_000);
+}
+
+#[tokio::test]
+async fn another_component_than_was_said_is_refused() {
+    let (mut consumer, provider) = pair();
+    let digest = digest_of(b"what was said");
+    consumer.fake.modules.lock().unwrap().insert(digest, b"another".to_vec());
+    consumer.tunnels.ship(1, CONTRACT, digest);
+    let refusal = consumer.refusal(1).await;
+    assert_eq!((refusal.code(), refusal.text().as_str()), (Code::Malformed, "not the one"));
+    assert!(provider.fake.modules.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_component_over_the_limit_is_refused_before_it_is_read() {
+    let (mut consumer, mut provider) = pair();
+    let digest = consumer.has_module(&vec![1; (1 << 20) + 1]);
+    consumer.tunnels.ship(1, CONTRACT, digest);
+    let refusal = consumer.refusal(1).await;
+    assert_eq!(refusal.code(), Code::TooLarge);
+    assert!(refusal.text().contains("1048576"), "{refusal}");
+    assert!(provider.metered(0).await.up < 1000);
+}
+
+#[tokio::test]
+async fn a_component_that_is_not_here_can_not_be_sent() {
+    let (mut consumer, _provider) = pair();
+    consumer.tunnels.ship(1, CONTRACT, digest_of(b"unknown"));
+    assert_eq!(consumer.refusal(1).await.code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn a_consumer_takes_in_no_components() {
+    let (consumer, mut provider) = pair();
+    let digest = provider.has_module(b"unasked");
+    provider.tunnels.ship(1, CONTRACT, digest);
+    assert_eq!(provider.refusal(1).await.code(), Code::NotFound);
+    assert!(consumer.fake.modules.lock().unwrap().is_empty());
+}
