@@ -1,15 +1,11 @@
 //! The daemon: opens what the data directory holds, brings the parts to life, serves, and ends cleanly.
 
-use std::{
-    net::SocketAddr,
-    path::Path,
-    sync::Arc,
-};
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use agent::{Agent, Identity, invariants::Grants};
 use anyhow::{Context as _, anyhow, bail};
 use kernel::{NodeId, Rng, Time};
-use rear_proto::{Record, Row, Signer, Table, flavour::Domain, record};
+use rear_proto::{Record, Row, Signer, Table, flavour::Domain, membership::Role, record};
 use runtime::{Cache, CacheLimits, Driver as _, Wasm};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -86,7 +82,15 @@ impl Daemon {
         let (ledger, store, opened) = open(data.path())?;
         let (starts, clock) = begin(&opened)?;
         let clock = Arc::new(clock);
-        let domain = domain_of(&config, &signer, &opened, clock.now())?;
+        let (domain, role) = standing(&config, &signer, &opened, clock.now())?;
+        if role != config.role {
+            bail!(
+                "this node's certificate in domain {} makes it a {}, not a {}: set `role` so, or join again with a token for the other role",
+                domain.name,
+                role.name(),
+                config.role.name()
+            );
+        }
 
         let identity = Identity { signer, domain: domain.key };
         let mut agent = Agent::new(config.agent(), identity, Rng::from_seed(rand::random()));
@@ -128,20 +132,27 @@ impl Daemon {
         let token = std::fs::read_to_string(data.api_token())
             .with_context(|| format!("can not read {}", data.api_token().display()))?;
 
-        let settings =
-            Settings { floor: config.storage.floor_mib.saturating_mul(MIB), ..Settings::default() };
+        let settings = Settings { floor: config.storage.floor_mib.saturating_mul(MIB), ..Settings::default() };
         let (committer, durable) = Committer::start(ledger, store, settings, data.path())?;
         let doers = Outside { net: net.clone(), tunnels: tunnels.clone(), works, expose: expose.clone() };
-        let host = Host { agent, clock: Arc::clone(&clock), committer, durable, doers, mind: mind.clone(), grants: Grants::default() };
-        let first = vec![Row::put(Table::Starts, STARTS_KEY, &Starts { count: starts, told: clock.now() })];
-        let host = tokio::spawn(host.run(inbox, starts, first, stop.child_token()));
+        let told = Box::new(move |told| Row::put(Table::Starts, STARTS_KEY, &Starts { count: starts, told }));
+        let host = Host {
+            agent,
+            clock: Arc::clone(&clock),
+            committer,
+            durable,
+            doers,
+            mind: mind.clone(),
+            told,
+            grants: Grants::default(),
+        };
+        let host = tokio::spawn(host.run(inbox, starts, stop.child_token()));
 
         tasks.spawn(Works::listen(mind.clone(), driver_events, stop.child_token()));
         tasks.spawn(net.listen(events, tunnels.clone(), stop.child_token()));
         let max_module = usize::try_from(config.runtime.max_module_mib.saturating_mul(MIB)).unwrap_or(usize::MAX);
         let token = token.trim().to_owned();
-        let state =
-            api::State::new(mind.clone(), cache, id, domain.key, starts, token, max_module, stop.child_token());
+        let state = api::State::new(mind.clone(), cache, id, domain.key, starts, token, max_module, stop.child_token());
         tasks.spawn(api::serve(listener, state, stop.child_token()));
         std::fs::write(data.api_address(), format!("http://{api}\n"))
             .with_context(|| format!("can not write {}", data.api_address().display()))?;
@@ -203,16 +214,18 @@ pub fn ledger_options() -> Options {
     Options { kept, ..Options::default() }
 }
 
-/// Returns the domain that the ledger says this node is of.
-fn domain_of(config: &Config, signer: &Signer, opened: &Opened, now: Time) -> anyhow::Result<Domain> {
+/// Returns the domain that the ledger says this node is of, and what it is there.
+fn standing(config: &Config, signer: &Signer, opened: &Opened, now: Time) -> anyhow::Result<(Domain, Role)> {
     let mut membership = federation::Manager::new(config.federation.clone(), signer.clone(), Rng::from_number(0));
     for table in [Table::Membership, Table::Members, Table::Tokens] {
         for (key, value) in opened.rows.iter(table.into()) {
             membership.restore(table, key, value)?;
         }
     }
-    let status = membership.status(now);
-    Ok(status.context("the ledger holds no membership of a domain: this node was not made by `tombolo init`")?.domain)
+    let status = membership
+        .status(now)
+        .context("the ledger holds no membership of a domain: this node was not made by `tombolo init`")?;
+    Ok((status.domain, status.role))
 }
 
 /// Counts this start, and makes a clock that goes on where the last one ended.

@@ -36,6 +36,9 @@ const WATCH_QUEUE: usize = 1024;
 /// How often the clock is checked for jumps.
 const JUMP_CHECK: std::time::Duration = std::time::Duration::from_secs(10);
 
+/// How often the time told is kept: so far, at most, may a clock that is set back while the node is down lead back.
+const KEEP_TIME: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// What the doers do: one method per kind of output, none of which waits.
 pub trait Doers: Send + 'static {
     /// Does one thing; whoever waits for an answer has been taken care of by the host.
@@ -177,6 +180,8 @@ pub struct Host<D> {
     pub doers: D,
     /// The handle that others have, for telling those who watch.
     pub mind: Mind,
+    /// Makes the row that keeps the latest time told, so that time does not run backwards over a restart.
+    pub told: Box<dyn Fn(Time) -> rear_proto::Row + Send>,
     /// What was granted so far, to be checked in debug builds.
     pub grants: Grants,
 }
@@ -200,23 +205,18 @@ impl Waiting {
 impl<D: Doers> Host<D> {
     /// Comes to life, and serves until it is told to stop or nothing more can be kept.
     ///
-    /// `first` holds rows to keep before anything else.
-    ///
     /// # Errors
     /// When the ledger fails.
-    pub async fn run(
-        mut self,
-        mut inbox: Inbox,
-        starts: u32,
-        first: Vec<rear_proto::Row>,
-        stop: CancellationToken,
-    ) -> Result<(), HostError> {
+    pub async fn run(mut self, mut inbox: Inbox, starts: u32, stop: CancellationToken) -> Result<(), HostError> {
         let mut waiting = Waiting::default();
         let mut health = self.committer.health();
         let mut jump_watch = JumpWatch::new();
         let mut jump_check = tokio::time::interval(JUMP_CHECK);
+        let mut keep_time = tokio::time::interval(KEEP_TIME);
+        // Both begin by ticking at once, which is once too often: the start keeps the time itself.
+        (jump_check.tick().await, keep_time.tick().await);
         let mut batch = self.agent.start(self.clock.now(), starts);
-        batch.rows.splice(0..0, first);
+        batch.rows.insert(0, (self.told)(self.clock.now()));
         self.settle(batch, &mut waiting)?;
         if matches!(*health.borrow_and_update(), Health::NoRoom { .. }) {
             let batch = self.agent.handle(self.clock.now(), Event::Storage { ok: false });
@@ -248,6 +248,10 @@ impl<D: Doers> Host<D> {
                 () = sleep(wake), if wake.is_some() => {
                     let batch = self.agent.wake(self.clock.now());
                     self.settle(batch, &mut waiting)?;
+                },
+                _ = keep_time.tick() => {
+                    let row = (self.told)(self.clock.now());
+                    self.settle(Batch { rows: vec![row], outputs: Vec::new() }, &mut waiting)?;
                 },
                 _ = jump_check.tick() => if jump_watch.jumped() {
                     tracing::warn!("the clock jumped: nothing expires for one lease");

@@ -12,16 +12,7 @@ use rear_proto::{
 };
 use zeroize::Zeroizing;
 
-use crate::{
-    clock,
-    config::Config,
-    daemon::ledger_options,
-    data_dir::DataDir,
-    ledger::Ledger,
-    measure,
-    net,
-    row,
-};
+use crate::{clock, config::Config, daemon::ledger_options, data_dir::DataDir, ledger::Ledger, measure, net, row};
 
 /// How long an issuer has to answer a newcomer.
 const JOIN_DEADLINE: Span = Span::secs(15);
@@ -82,7 +73,9 @@ pub async fn init(data: &DataDir, domain: Domain, role: Role, offer: bool) -> an
     let api_token = hex::encode(rand::random::<[u8; 32]>());
     data.write_private(&data.api_token(), format!("{api_token}\n").as_bytes())?;
     if offer {
-        config.offer.push(measure::machine(data.path())?.offer());
+        let offer = measure::machine(data.path())?.offer();
+        offer.check().context("this machine has too little free to offer: use --no-offer")?;
+        config.offer.push(offer);
     }
     std::fs::write(data.config(), config.to_text())
         .with_context(|| format!("can not write {}", data.config().display()))?;
@@ -119,9 +112,8 @@ async fn join(secret: &[u8; 32], signer: &Signer, token: &Token) -> anyhow::Resu
         tracing::debug!("the transport for joining did not stop in time");
     }
     let where_to = token.issuer.addresses.join(", ");
-    let reply = reply.map_err(|refusal| {
-        anyhow::anyhow!("{refusal}").context(format!("could not join at {issuer} ({where_to})"))
-    })?;
+    let reply = reply
+        .map_err(|refusal| anyhow::anyhow!("{refusal}").context(format!("could not join at {issuer} ({where_to})")))?;
     match reply.answer {
         Answer::Joined(joined) => Ok(genesis::joined(token, signer.id(), &joined, clock::wall())?),
         Answer::Refused(refusal) => bail!("the domain does not let this node in: {refusal}"),

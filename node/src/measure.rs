@@ -55,7 +55,8 @@ pub fn machine(data_dir: &Path) -> Result<Machine, MeasureError> {
     let load = System::load_average().map_err(error("load"))?.one.max(0.0);
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
     let busy = (load * 1000.0) as u64;
-    let cpu = (cores * 1000).saturating_sub(busy).max(cores * 1000 / RESERVE_PARTS);
+    // A machine that is building something, as one often is just before this, is not always so busy.
+    let cpu = (cores * 1000).saturating_sub(busy).max(cores * 500);
     let storage = free_space(data_dir).map_err(|source| MeasureError { what: "storage", source: source.into() })?;
     let less = |amount: u64, step: u64| (amount - amount / RESERVE_PARTS) / step * step;
     Ok(Machine {
@@ -79,7 +80,13 @@ impl Machine {
             pods: Quantity::units(1),
             ..Resources::default()
         };
-        let step = Resources { storage: Quantity::bytes(PART_STORAGE), ..least };
+        let mut step = Resources { storage: Quantity::bytes(PART_STORAGE), ..least };
+        // There are no parts of nothing.
+        for resource in Resource::ALL {
+            if self.free.of(resource).is_zero() {
+                *step.of_mut(resource) = Quantity::ZERO;
+            }
+        }
         Offer {
             name: "machine".to_owned(),
             kind: Kind::K8Slice(K8Slice {
@@ -88,10 +95,7 @@ impl Machine {
                 runtimes: vec!["wasm".to_owned()],
             }),
             base: self.free,
-            policies: Policies {
-                partitionable: Some(Partitionable { min: least, step }),
-                aggregatable: None,
-            },
+            policies: Policies { partitionable: Some(Partitionable { min: least, step }), aggregatable: None },
             price: Price {
                 amount: Money(0),
                 currency: DEFAULT_CURRENCY,

@@ -202,7 +202,7 @@ impl kernel::Manager for Manager {
                 self.with(now, owner.intent, out, |life, turn| life.stopped(turn, request));
             }
             Input::Exposed { request, port, url } => {
-                self.with_replica(now, request, out, |life, _, at| life.exposed(at, port, url));
+                self.with_replica(now, request, out, |life, turn, at| life.exposed(turn, at, port, url));
             }
             Input::Recorded { trace: Trace::Own(number), step } => {
                 let request = RequestId(number);

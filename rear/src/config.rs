@@ -32,6 +32,7 @@ pub struct Config {
     /// costs nothing.
     pub rating_kept_every: Span,
     /// What this node offers.
+    #[serde(skip)]
     pub offers: Vec<Offer>,
 }
 

@@ -1,6 +1,11 @@
 //! Submitting, watching and deleting intents.
 
-use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    time::Duration,
+};
 
 use anyhow::{Context as _, bail};
 use kernel::Digest;
@@ -80,14 +85,9 @@ fn read_intents(file: &Path) -> anyhow::Result<Vec<ReadIntent>> {
 }
 
 /// Waits until an intent runs or has failed, with a line for each step; says whether it runs.
-async fn wait_until_running(
-    global: &Global,
-    client: &Client,
-    id: &str,
-    timeout: Duration,
-) -> anyhow::Result<bool> {
+async fn wait_until_running(global: &Global, client: &Client, id: &str, timeout: Duration) -> anyhow::Result<bool> {
     let watch = Stopwatch::start();
-    let mut shown = 0;
+    let mut shown = BTreeSet::new();
     let mut version = 0;
     loop {
         let left = timeout.saturating_sub(watch.elapsed());
@@ -95,10 +95,10 @@ async fn wait_until_running(
         let intent = client.get(&format!("/v1/intents/{id}?after={version}&waitMs={wait}")).await?;
         version = intent.get("version").and_then(Value::as_u64).unwrap_or(0);
         let steps = intent.get("steps").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        // Steps of several replicas arrive in no order: each is shown once, when it is first seen.
         if !global.json() {
-            steps.iter().skip(shown).try_for_each(print_step)?;
+            steps.iter().filter(|step| shown.insert(step.to_string())).try_for_each(print_step)?;
         }
-        shown = steps.len().max(shown);
         let phase = intent.get("phase").and_then(Value::as_str).unwrap_or_default();
         match phase {
             "Running" => {
@@ -236,7 +236,12 @@ fn print_endpoints(intent: &Value) -> anyhow::Result<()> {
     for workload in intent.get("workloads").and_then(Value::as_array).into_iter().flatten() {
         for endpoint in workload.get("endpoints").and_then(Value::as_array).into_iter().flatten() {
             let field = |name: &str| tables::cell(endpoint.get(name), Show::Plain);
-            terminal::line(&format!("{} {} {}", tables::cell(workload.get("name"), Show::Plain), field("name"), field("url")))?;
+            terminal::line(&format!(
+                "{} {} {}",
+                tables::cell(workload.get("name"), Show::Plain),
+                field("name"),
+                field("url")
+            ))?;
         }
     }
     Ok(())

@@ -224,7 +224,9 @@ pub(crate) fn cell(value: Option<&Value>, show: Show) -> String {
             let skip = whole.chars().count().saturating_sub(8);
             if skip == 0 { whole } else { format!("…{}", whole.chars().skip(skip).collect::<String>()) }
         }
-        List => value.as_array().map_or_else(|| text(value), |list| list.iter().map(text).collect::<Vec<_>>().join(" ")),
+        List => {
+            value.as_array().map_or_else(|| text(value), |list| list.iter().map(text).collect::<Vec<_>>().join(" "))
+        }
         Price => {
             let part = |name: &str| value.get(name).map(text).unwrap_or_default();
             format!("{} {}/{}", part("amount"), part("currency"), part("period"))
@@ -232,7 +234,9 @@ pub(crate) fn cell(value: Option<&Value>, show: Show) -> String {
         Resources => {
             let parts: Vec<_> = ["cpu", "memory", "pods", "storage", "gpu"]
                 .into_iter()
-                .filter_map(|name| value.get(name).map(text).filter(|amount| amount != "0").map(|amount| (name, amount)))
+                .filter_map(|name| {
+                    value.get(name).map(text).filter(|amount| amount != "0").map(|amount| (name, amount))
+                })
                 .map(|(name, amount)| format!("{name} {amount}"))
                 .collect();
             if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") }

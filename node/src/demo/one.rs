@@ -64,15 +64,14 @@ async fn story(show: &Show, sandbox: &Sandbox, consumer: &Node, provider: &Node)
     let submitted = consumer.json(&["submit", file]).await?;
     let id = submitted.get("id").and_then(Value::as_str).context("there is no id in the answer")?.to_owned();
 
-    let mut shown = 0;
+    let mut shown = std::collections::BTreeSet::new();
     let mut broken = None;
     let intent = consumer
         .follow(&id, |intent| {
             let steps = list(intent, "/steps");
-            for step in steps.iter().skip(shown) {
+            for step in steps.iter().filter(|step| shown.insert(step.to_string())) {
                 broken = broken.take().or(show.step(cast, step).err());
             }
-            shown = shown.max(steps.len());
             broken.is_some() || matches!(text(intent, "/phase"), "Running" | "Failed" | "Deleted")
         })
         .await?;

@@ -112,6 +112,11 @@ impl Life {
                 return self.fail(turn, why);
             }
         }
+        self.note_running(turn);
+    }
+
+    /// Notes that everything runs, where it does.
+    fn note_running(&mut self, turn: &Turn<'_>) {
         if self.going == Going::Live && self.replicas.iter().all(super::Replica::is_running) {
             // All is well again, so there is nothing to explain.
             self.keep |= self.reason.take().is_some() || !self.ran;
@@ -122,7 +127,7 @@ impl Life {
         }
     }
 
-    pub(crate) fn exposed(&mut self, at: usize, name: String, url: String) {
+    pub(crate) fn exposed(&mut self, turn: &Turn<'_>, at: usize, name: String, url: String) {
         let State::Deployed { run, .. } = &mut self.replicas[at].state else { return };
         let endpoint = Endpoint { name, url };
         match run.endpoints.iter_mut().find(|known| known.name == endpoint.name) {
@@ -131,6 +136,7 @@ impl Life {
             None => run.endpoints.push(endpoint),
         }
         self.changed = true;
+        self.note_running(turn);
     }
 
     // -- what is being given back -----------------------------------------------------------------------

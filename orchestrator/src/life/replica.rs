@@ -120,10 +120,14 @@ impl Replica {
         }
     }
 
-    /// Says whether it runs, or has ended well.
+    /// Says whether it runs and all of its ports can be reached, or has ended well.
     pub(crate) const fn is_running(&self) -> bool {
         match &self.state {
-            State::Deployed { run, .. } => matches!(run.status, Status::Running | Status::Succeeded),
+            State::Deployed { run, .. } => match run.status {
+                Status::Running => run.endpoints.len() >= self.workload.ports.len(),
+                Status::Succeeded => true,
+                Status::Starting | Status::Failed { .. } | Status::BackingOff { .. } | Status::Stopped => false,
+            },
             State::Empty
             | State::Waiting { .. }
             | State::LookingUp { .. }

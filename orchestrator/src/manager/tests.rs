@@ -10,7 +10,7 @@ use rear_proto::{
     message::EndReason,
     price::Rate,
     story::{Deed, Place},
-    workload::Status,
+    workload::{Port, Status},
 };
 
 use super::*;
@@ -194,6 +194,22 @@ fn a_workload_that_fits_here_is_story_0() {
     assert_eq!(view.workloads[0].endpoints[0].url, "http://127.0.0.1:1/");
     assert_eq!(view.times.running, Some(Span::millis(30)));
     assert_eq!(bench.manager.request_of(&ID, Some("web")), Some(request));
+}
+
+#[test]
+fn a_replica_with_a_port_runs_once_the_port_can_be_reached() {
+    let mut bench = Bench::new();
+    let mut with_port = intent(&[("web", 1)]);
+    with_port.workloads[0].workload.ports = vec![Port { name: "http".to_owned(), port: 80 }];
+    bench.handle(Input::Submit { ticket: Ticket(1), id: ID, intent: with_port, contract: None });
+    let request = RequestId(1);
+    bench.handle(Input::LookedUp { request, local: Some(AllocationId([3; 16])) });
+    bench.handle(Input::Status { request, status: Status::Running });
+    assert_eq!(bench.view().phase, Phase::Deploying);
+    bench.now = bench.now + Span::millis(30);
+    bench.handle(Input::Exposed { request, port: "http".to_owned(), url: "http://127.0.0.1:1/".to_owned() });
+    assert_eq!(bench.view().phase, Phase::Running);
+    assert_eq!(bench.view().times.running, Some(Span::millis(30)));
 }
 
 #[test]
