@@ -119,10 +119,7 @@ impl Manager {
             }
         }
         self.ended.insert((now, id));
-        while self.ended.len() > self.config.ended_shown {
-            let Some((_, oldest)) = self.ended.pop_first() else { break };
-            self.contracts.remove(&oldest);
-        }
+        self.bound_ended();
 
         for ticket in waiters {
             out.push(Effect::Respond { ticket, result: Err(closed(&name, reason)) });
@@ -144,6 +141,14 @@ impl Manager {
             self.tell(now, name, peer, reason, tell == Tell::Awaited, About::Contract(id), out);
         }
         out.push(Effect::Changed { contract: id });
+    }
+
+    /// Leaves the contracts that ended first to the ledger alone.
+    pub(crate) fn bound_ended(&mut self) {
+        while self.ended.len() > self.config.ended_shown {
+            let Some((_, oldest)) = self.ended.pop_first() else { break };
+            self.contracts.remove(&oldest);
+        }
     }
 
     /// Ends a sale, whatever it has come to; `waiter` is answered when its capacity is back.

@@ -31,6 +31,7 @@ mod release;
 mod renew;
 mod restore;
 mod seller;
+mod take;
 mod timers;
 mod view;
 

@@ -213,7 +213,7 @@ impl Manager {
         for name in sales {
             self.end_sale(now, name, EndReason::Removed, Tell::No, None, out);
         }
-        self.stop_telling(now, &node, out);
+        self.stop_telling(&node, out);
         self.chores.cancel(&Chore::Keepalive(node));
     }
 
@@ -242,7 +242,7 @@ impl Manager {
             Expiry::Activation(contract) => self.activation_over(now, contract, out),
             Expiry::Lease(contract) => self.close_contract(now, contract, EndReason::Lost, Tell::Yes, out),
             Expiry::Term(contract) => self.close_contract(now, contract, EndReason::Expired, Tell::Yes, out),
-            Expiry::Telling(name) => self.telling_over(now, name, out),
+            Expiry::Telling(name) => self.telling_over(name, out),
         }
     }
 }

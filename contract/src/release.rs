@@ -111,7 +111,7 @@ impl Manager {
     /// A RELEASE has been repeated for a lease: by then the other party has ended it by itself.
     ///
     /// A try that is under way may still be answered.
-    pub(crate) fn telling_over(&mut self, _now: Time, name: Name, out: &mut Vec<Effect>) {
+    pub(crate) fn telling_over(&mut self, name: Name, out: &mut Vec<Effect>) {
         let Some(telling) = self.tellings.get_mut(&name) else { return };
         telling.over = true;
         if telling.inflight.is_none() {
@@ -156,7 +156,7 @@ impl Manager {
     }
 
     /// A node may not be spoken to any more.
-    pub(crate) fn stop_telling(&mut self, _now: Time, node: &NodeId, out: &mut Vec<Effect>) {
+    pub(crate) fn stop_telling(&mut self, node: &NodeId, out: &mut Vec<Effect>) {
         for name in self.told_to(node) {
             self.told(&name, out);
         }

@@ -32,10 +32,12 @@ impl Manager {
                 if agreement.id.as_bytes() != key {
                     return Err(damaged("its key is another contract's"));
                 }
-                if let Some(end) = agreement.record.end {
-                    self.ended.insert((end.at, agreement.id));
+                let (id, end) = (agreement.id, agreement.record.end);
+                self.contracts.insert(id, agreement);
+                if let Some(end) = end {
+                    self.ended.insert((end.at, id));
+                    self.bound_ended();
                 }
-                self.contracts.insert(agreement.id, agreement);
             }
             Table::Renewals => {
                 let RenewalRecord { renewal } = decode(table, value)?;
@@ -73,10 +75,6 @@ impl Manager {
         let ids: Vec<ContractId> = self.contracts.keys().copied().collect();
         for id in ids {
             self.revive_contract(now, id, out);
-        }
-        while self.ended.len() > self.config.ended_shown {
-            let Some((_, oldest)) = self.ended.pop_first() else { break };
-            self.contracts.remove(&oldest);
         }
         let names: Vec<Name> = self.holds.keys().copied().collect();
         for name in names {
