@@ -12,6 +12,14 @@ pub struct Config {
     /// An answer takes one round trip and no disk, so 2 s is many times what a healthy node on another continent
     /// needs, and short enough that a dead one does not spoil an intent's start.
     pub list_deadline: Span,
+    /// How long after the start a question that finds nobody to ask waits for somebody to be reached.
+    ///
+    /// Connections that were there before a restart are there again within a second; an intent that goes on where
+    /// it was must not be told in the meantime that nobody has room.
+    pub first_contact: Span,
+    /// How long such a question waits for others when the first has been reached: about as long as they take to
+    /// follow, where all are dialled at once.
+    pub gather: Span,
     /// The most endpoints that one question goes to.
     ///
     /// Without a supernode a question costs one message for each; 32 answers of some offers each are more choice
@@ -53,6 +61,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             list_deadline: Span::secs(2),
+            first_contact: Span::secs(3),
+            gather: Span::millis(100),
             endpoints: 32,
             explore: 8,
             answer_limit: 64,

@@ -40,7 +40,7 @@ pub(crate) struct FanOut {
 }
 
 /// One who waits for the answers.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Waiting {
     pub(crate) asker: Asker,
     pub(crate) selector: Selector,

@@ -19,6 +19,7 @@
 
 mod answering;
 pub mod config;
+mod early;
 mod endpoints;
 mod fan_out;
 mod index;

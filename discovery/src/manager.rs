@@ -14,6 +14,7 @@ use rear_proto::{
 use crate::{
     answering::{self, Known, Queries},
     config::Config,
+    early::Waits,
     endpoints::Endpoints,
     fan_out::{FanOut, Waiting},
     index::{Heard, Index, Offer, OfferKey, Whose},
@@ -36,6 +37,7 @@ pub struct Manager {
     endpoints: Endpoints,
     queries: Queries,
     saving: Saving,
+    early: Waits,
     fan_outs: BTreeMap<u64, FanOut>,
     /// When to look at a fan-out again.
     deadlines: BTreeSet<(Time, u64)>,
@@ -56,6 +58,7 @@ impl Manager {
             endpoints: Endpoints::default(),
             queries: Queries::default(),
             saving: Saving::default(),
+            early: Waits::default(),
             fan_outs: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             asks: BTreeMap::new(),
@@ -79,6 +82,7 @@ impl Manager {
 
     /// Comes to life: drops the candidates that have expired meanwhile. Own offers are REAR's to tell.
     pub fn start(&mut self, now: Time, _starts: u32, out: &mut Vec<Effect>) {
+        self.early.begin(now + self.config.first_contact);
         self.sweep(now, out);
         self.bound(None, out);
     }
@@ -235,6 +239,7 @@ impl kernel::Manager for Manager {
             Input::EndpointUp { party, role } => {
                 if party.node != self.me {
                     self.endpoints.up(party, role);
+                    self.early.reached(now + self.config.gather);
                 }
             }
             Input::EndpointDown { node } => self.endpoints.down(&node),
@@ -247,6 +252,7 @@ impl kernel::Manager for Manager {
             self.deadlines.first().map(|(at, _)| (*at, "list-deadline")),
             self.next_sweep().map(|at| (at, "candidate-expiry")),
             self.saving.due().map(|at| (at, "save-candidates")),
+            self.early.due().map(|at| (at, "first-contact")),
         ]
         .into_iter()
         .flatten()
@@ -260,6 +266,9 @@ impl kernel::Manager for Manager {
             self.deadlines.remove(&(at, id));
             self.settle(now, id, out);
             self.listen_on(now, id);
+        }
+        if self.early.due().is_some_and(|at| at <= now) {
+            self.ask_early(now, out);
         }
         if self.next_sweep().is_some_and(|at| at <= now) {
             self.sweep(now, out);

@@ -34,6 +34,31 @@ fn without_endpoints_it_is_over_at_once() {
 }
 
 #[test]
+fn just_after_a_start_a_question_waits_for_somebody_to_ask() {
+    let mut world = world();
+    world.start();
+    assert!(world.discover(1, "cpu>=2", 5).is_empty());
+    assert!(world.pass(Span::secs(1)).is_empty());
+    world.up(2);
+    world.up(3);
+    // Those that are reached together are asked together.
+    assert_eq!(words(&world.pass(Span::secs(1))), ["7", "ask 2", "ask 3"]);
+    world.feed(Input::EndpointDown { node: node(2) });
+    world.feed(Input::EndpointDown { node: node(3) });
+    // From then on whoever asks when nobody is there is told so.
+    assert_eq!(words(&world.discover(2, "", 5)), ["11", "discovered 2 silent 0"]);
+}
+
+#[test]
+fn a_question_after_a_start_does_not_wait_for_ever() {
+    let mut world = world();
+    world.start();
+    assert!(world.discover(1, "cpu>=2", 5).is_empty());
+    assert_eq!(words(&world.pass(Span::secs(3))), ["11", "discovered 1 silent 0"]);
+    assert!(world.pass(Span::secs(60)).is_empty());
+}
+
+#[test]
 fn a_silent_endpoint_costs_its_deadline_and_nothing_else() {
     let mut world = world();
     world.up(2);

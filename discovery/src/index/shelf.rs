@@ -175,9 +175,13 @@ impl<'a> Iterator for Ranged<'a> {
 fn indexed(field: &Field) -> Field {
     match field {
         Field::Property(name) if name.eq_ignore_ascii_case("security") => Field::Property("security".to_owned()),
-        Field::Property(_) | Field::Kind | Field::Architecture | Field::Location | Field::Domain | Field::Tags | Field::Runtime => {
-            field.clone()
-        }
+        Field::Property(_)
+        | Field::Kind
+        | Field::Architecture
+        | Field::Location
+        | Field::Domain
+        | Field::Tags
+        | Field::Runtime => field.clone(),
     }
 }
 

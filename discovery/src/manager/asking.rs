@@ -14,6 +14,7 @@ use rear_proto::{
 use super::Manager;
 use crate::{
     answering,
+    early::Early,
     fan_out::{FanOut, Outcome, Question, Waiting},
     index::{Heard, Offer, OfferKey, Whose},
     mail::{Asker, Discovered, Effect},
@@ -55,6 +56,11 @@ impl Manager {
     /// Asks the endpoints, all at once; where there is none to ask, it is over at once.
     fn fan_out(&mut self, now: Time, question: Question, limit: u32, waiting: Waiting, out: &mut Vec<Effect>) {
         let (chosen, there) = self.endpoints.chosen(self.config.endpoints, self.config.explore, &mut self.rng);
+        if chosen.is_empty()
+            && self.early.put(now, Early { question: question.clone(), limit, waiting: waiting.clone() })
+        {
+            return;
+        }
         if chosen.is_empty() {
             let nobody = Outcome { asked: 0, silent: 0, partial: false };
             return self.tell(now, &waiting, &question.exclude, nobody, out);
@@ -88,6 +94,13 @@ impl Manager {
         fan_out.join(waiting);
         self.deadlines.insert((fan_out.until, id));
         self.fan_outs.insert(id, fan_out);
+    }
+
+    /// Asks what had to wait for somebody to ask.
+    pub(super) fn ask_early(&mut self, now: Time, out: &mut Vec<Effect>) {
+        for Early { question, limit, waiting } in self.early.take() {
+            self.fan_out(now, question, limit, waiting, out);
+        }
     }
 
     /// Takes in what an endpoint said, or that it said nothing.

@@ -102,6 +102,13 @@ pub fn world_with(config: Config) -> World {
 }
 
 impl World {
+    /// Begins a life.
+    pub fn start(&mut self) -> Vec<Effect> {
+        let mut out = Vec::new();
+        self.manager.start(self.now, 1, &mut out);
+        self.sift(out)
+    }
+
     /// Feeds one input and returns what it led to, but for rows, which are gathered.
     pub fn feed(&mut self, input: Input) -> Vec<Effect> {
         let mut out = Vec::new();

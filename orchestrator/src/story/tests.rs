@@ -1,3 +1,5 @@
+//! Stories held against their tables: what is told as it should be, and every way of telling it wrong.
+
 #![allow(clippy::unwrap_used)]
 
 use super::*;

@@ -143,6 +143,11 @@ pub(super) const SECTIONS: &[Section] = &[
         about: "Asking around, and answering.",
         settings: &[
             ("list-deadline", "In which time each endpoint must have answered a LIST_FLAVOURS."),
+            (
+                "first-contact",
+                "How long after the start a question waits for somebody to be reached, where nobody is yet.",
+            ),
+            ("gather", "How long such a question waits for others when the first has been reached."),
             ("endpoints", "The most endpoints that one question goes to."),
             ("explore", "How many of those are drawn at random; the others are the nearest."),
             ("answer-limit", "The most offers that an endpoint is asked for, and that an answer has (at most 256)."),

@@ -1,0 +1,63 @@
+//! Questions that came before there was anybody to ask: just after a start they wait a moment, instead of being
+//! told that nobody has anything.
+
+use kernel::Time;
+
+use crate::fan_out::{Question, Waiting};
+
+/// The most questions that wait; further ones are told at once that there is nobody.
+const MOST: usize = 4096;
+
+/// A question that waits for somebody to ask.
+#[derive(Debug)]
+pub(crate) struct Early {
+    pub(crate) question: Question,
+    pub(crate) limit: u32,
+    pub(crate) waiting: Waiting,
+}
+
+/// Those that wait.
+#[derive(Debug, Default)]
+pub(crate) struct Waits {
+    /// Until when questions may wait at all.
+    until: Time,
+    /// When somebody has been reached: until when it is waited for others.
+    gathering: Option<Time>,
+    early: Vec<Early>,
+}
+
+impl Waits {
+    /// Begins a life in which questions wait until then.
+    pub(crate) const fn begin(&mut self, until: Time) {
+        self.until = until;
+    }
+
+    /// Lets a question wait; says whether it may.
+    pub(crate) fn put(&mut self, now: Time, early: Early) -> bool {
+        let may = now < self.until && self.early.len() < MOST;
+        if may {
+            self.early.push(early);
+        }
+        may
+    }
+
+    /// Somebody was reached: others may follow until then.
+    pub(crate) const fn reached(&mut self, until: Time) {
+        if self.gathering.is_none() {
+            self.gathering = Some(until);
+        }
+    }
+
+    /// Returns when those that wait are to be asked, whoever is there.
+    pub(crate) fn due(&self) -> Option<Time> {
+        let first = self.early.first().map(|_| self.until)?;
+        Some(self.gathering.map_or(first, |gathered| gathered.min(first)))
+    }
+
+    /// Ends the waiting and returns who waited.
+    pub(crate) fn take(&mut self) -> Vec<Early> {
+        // Whoever asks from here on is answered at once.
+        self.until = Time::default();
+        std::mem::take(&mut self.early)
+    }
+}
