@@ -5,7 +5,12 @@ mod support;
 
 use std::fs;
 
-use kernel::Resources;
+use kernel::{Key, NodeId, Resources, Span};
+use rear_proto::{
+    Answer, Code, Request, Selector,
+    membership::Role,
+    message::{EndReason, Join, Keepalive, List, Release, Scope},
+};
 use serde_json::{Value, json};
 use support::{Pair, available, fetch, flavour, offer, page, refused, resources, rows, running, text};
 
@@ -219,6 +224,43 @@ async fn a_stranger_finds_nothing_and_gets_nothing() {
     assert_eq!(available(&ours).await, before);
     let members = ours.json(&["domain", "members"]).await.unwrap();
     assert!(rows(&members).iter().all(|member| text(member, "node") != stranger.id()), "{members:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_a_stranger_asks_it_is_told_the_same() {
+    let sandbox = support::sandbox();
+    let ours = sandbox.found("ours", "ours", &offer("4", "4Gi", 8)).await.unwrap();
+    let to: NodeId = ours.id().parse().unwrap();
+    // A program of its own that speaks the protocol and is no member.
+    let (handle, mut events) = transport::start(transport::Config::new([7; 32])).await.unwrap();
+    tokio::spawn(async move { while events.next().await.is_some() {} });
+    handle.know(to, ours.addresses().to_vec());
+    let none = rear_proto::Extensions::new;
+    let list = List {
+        query: kernel::QueryId([1; 16]),
+        selector: Selector::default(),
+        limit: 8,
+        scope: Scope::Own,
+        exclude: Vec::new(),
+        hops_left: 0,
+        trail: Vec::new(),
+        deadline: Span::secs(5),
+        extensions: none(),
+    };
+    let release = Release { key: Key([1; 16]), buyer: handle.id(), reason: EndReason::Released, extensions: none() };
+    let questions = [
+        Request::List(list),
+        Request::Release(release),
+        Request::Keepalive(Keepalive { contracts: vec![kernel::ContractId([1; 16])], extensions: none() }),
+        Request::Join(Join { secret: [1; 16], node: handle.id(), role: Role::Node, extensions: none() }),
+    ];
+    for question in questions {
+        let name = question.name();
+        let reply = node::net::ask_once(&handle, to, question, Span::secs(30)).await.unwrap();
+        assert_eq!(reply.answer, Answer::Refused(Code::NotAMember.into()), "{name}");
+        assert!(reply.steps.is_empty(), "{name}");
+    }
+    handle.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
