@@ -1,3 +1,5 @@
+//! What the orchestrator asks for, input by input: from an intent to its end.
+
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod all_or_nothing;

@@ -1,3 +1,5 @@
+//! Intents read from text: what is understood, and the one sentence that tells what is not.
+
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
