@@ -46,17 +46,11 @@ pub(super) async fn serve(hub: &Hub, peer: NodeId, mut stream: Box<dyn Stream>) 
         Ok::<_, Failure>((router, permit, stream, purpose))
     };
     let (router, permit, stream, purpose) = timeout(hub.pace.opening, opening).await??;
-    let serving = async {
-        match purpose {
-            Purpose::Fabric => fabric(hub, &router, stream).await,
-            Purpose::Module { digest, size } => module(hub, &router, stream, digest, size).await,
-            Purpose::Port { workload, port } => connection(hub, &router, permit, stream, workload, port).await,
-        }
-    };
-    tokio::select! {
-        biased;
-        () = router.stop.cancelled() => Err(Failure::NoRouter),
-        served = serving => served,
+    // From here on the line is cut when the router is removed: whatever reads or writes ends.
+    match purpose {
+        Purpose::Fabric => fabric(hub, &router, stream).await,
+        Purpose::Module { digest, size } => module(hub, &router, stream, digest, size).await,
+        Purpose::Port { workload, port } => connection(hub, &router, permit, stream, workload, port).await,
     }
 }
 

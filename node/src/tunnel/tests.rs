@@ -229,7 +229,7 @@ impl End {
 
     /// Puts a question that the far end answers when it hears it.
     fn asks(&self, id: u64) {
-        self.tunnels.transmit(id, CONTRACT, ask(FabricRequest::Close), Span::secs(30));
+        self.tunnels.transmit(id, CONTRACT, ask(FabricRequest::Close), Span::secs(600));
     }
 
     fn has_heard_nothing(&mut self) -> bool {

@@ -108,7 +108,7 @@ async fn a_removed_router_ends_open_connections_from_either_end() {
         let mut user = consumer.opens().await.unwrap();
         let mut workload = provider.accepts().await;
         if consumer_removes {
-            let read = async { user.read(&mut [0]).await };
+            let read = async { soon(user.read(&mut [0])).await };
             let (read, ()) = tokio::join!(read, async { consumer.tunnels.remove(CONTRACT) });
             assert!(read.is_err());
             drop(user);

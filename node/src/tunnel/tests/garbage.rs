@@ -75,7 +75,7 @@ async fn throw(past: Past, garbage: Vec<u8>) {
         let _ = send(&mut near, past, &garbage).await;
         near.read_to_end(&mut Vec::new()).await
     };
-    let (_, read) = soon(async { tokio::join!(serving, throwing) }).await;
+    let (_, read) = soon(Box::pin(async { tokio::join!(serving, throwing) })).await;
     read.unwrap();
     provider.tunnels.close();
 }

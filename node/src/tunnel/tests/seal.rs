@@ -83,7 +83,7 @@ impl Between {
     async fn gives(self, bytes: &[u8]) -> (Vec<u8>, std::io::Result<usize>) {
         let Self { mut to_door, mut door, .. } = self;
         to_door.write_all(bytes).await.unwrap();
-        drop(to_door);
+        to_door.shutdown().await.unwrap();
         let mut read = Vec::new();
         let ended = door.read_to_end(&mut read).await;
         if ended.is_err() {
@@ -119,6 +119,18 @@ async fn bytes_pass_both_ways_and_each_end_is_seen_by_itself() {
     let mut answer = String::new();
     tokio::join!(answering, async { dialler.read_to_string(&mut answer).await.unwrap() });
     assert_eq!(answer, "heard you");
+}
+
+#[tokio::test]
+async fn what_was_flushed_arrives_without_more() {
+    let (mut dialler, mut door) = sealed(100).await;
+    let writing = async {
+        dialler.write_all(&[1; 1000]).await.unwrap();
+        dialler.flush().await.unwrap();
+    };
+    let mut read = [0; 1000];
+    soon(async { tokio::join!(writing, door.read_exact(&mut read)) }).await.1.unwrap();
+    assert_eq!(read, [1; 1000]);
 }
 
 #[tokio::test]
