@@ -1,6 +1,8 @@
 //! Two consumers and one provider, under every cruelty that the network and their machines can show: whatever
 //! happens, nothing is sold twice, both parties of a contract agree, and in the end nothing is held.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod world;
 
 use agent::{Config, invariants};

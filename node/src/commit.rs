@@ -96,6 +96,7 @@ impl<T: Send + 'static> Committer<T> {
         settings: Settings,
         free_space: FreeSpace,
     ) -> io::Result<(Self, mpsc::UnboundedReceiver<T>)> {
+        #[allow(clippy::disallowed_methods, reason = "whoever reads it also submits, and `has_room` bounds that")]
         let (out, durable) = mpsc::unbounded_channel();
         let queue = Arc::new(Queue::new(settings.queue));
         let monitor = Arc::new(Monitor::default());

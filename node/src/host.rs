@@ -64,8 +64,11 @@ enum Mail {
     /// The operator wants something.
     Command { command: Box<Command>, answer: oneshot::Sender<Result<Response, Refusal>> },
     /// Somebody looks into the tables.
-    Look(Box<dyn FnOnce(&Managers, Time) + Send>),
+    Look(Look),
 }
+
+/// What somebody does who looks into the tables.
+type Look = Box<dyn FnOnce(&Managers, Time) + Send>;
 
 /// The node is ending and takes nothing more.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
@@ -148,7 +151,7 @@ impl Mind {
     }
 }
 
-/// The mind's side of the queue, to be given to [`run`].
+/// The mind's side of the queue, to be given to [`Host::run`].
 pub struct Inbox(mpsc::Receiver<Mail>);
 
 /// Makes a handle and its inbox.
@@ -214,7 +217,8 @@ impl<D: Doers> Host<D> {
         let mut jump_check = tokio::time::interval(JUMP_CHECK);
         let mut keep_time = tokio::time::interval(KEEP_TIME);
         // Both begin by ticking at once, which is once too often: the start keeps the time itself.
-        (jump_check.tick().await, keep_time.tick().await);
+        jump_check.tick().await;
+        keep_time.tick().await;
         let mut batch = self.agent.start(self.clock.now(), starts);
         batch.rows.insert(0, (self.told)(self.clock.now()));
         self.settle(batch, &mut waiting)?;

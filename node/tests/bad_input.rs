@@ -1,5 +1,7 @@
 //! Bad input gets one clear sentence that says what and where, the documented exit code, and nothing is lost.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod support;
 
 use std::{

@@ -1,6 +1,8 @@
 //! By hand what an intent does by itself: discovering, reserving, purchasing, renewing, releasing, offering; and who
 //! may come into a domain, and who must go.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod support;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! Many at once: twenty intents from two consumers for a provider with room for seven.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod support;
 
 use kernel::Resources;

@@ -1,6 +1,8 @@
 //! SIGKILL at any moment of the road, then a restart: no contract is lost or in two states, the workload runs again,
 //! and in the end every capacity is back.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod support;
 
 use serde_json::Value;

@@ -1,5 +1,7 @@
 //! Story 1 with two real daemons: the recorded steps held against the table, and what was agreed against both tables.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod support;
 
 use support::{Pair, available, fetch, live_allocations, live_contracts, offer, resources, rows, running, text};

@@ -1,5 +1,7 @@
 //! What runs on another node: commands to their end, their logs as they come, and several replicas or none.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod support;
 
 use std::process::Stdio;

@@ -182,26 +182,32 @@ pub(crate) async fn delete(global: &Global, args: &DeleteArgs) -> anyhow::Result
     let intent = find(&client, &args.id).await?;
     let id = intent.get("id").and_then(Value::as_str).context("the daemon named no intent")?.to_owned();
     client.delete(&format!("/v1/intents/{id}")).await?;
-    let watch = Stopwatch::start();
-    let mut version = 0;
-    let timeout = args.timeout.to_std();
-    while args.wait {
-        let left = timeout.saturating_sub(watch.elapsed());
-        let wait = left.min(LONG_POLL).as_millis();
-        let intent = client.get(&format!("/v1/intents/{id}?after={version}&waitMs={wait}")).await?;
-        version = intent.get("version").and_then(Value::as_u64).unwrap_or(0);
-        if intent.get("phase").and_then(Value::as_str) == Some("Deleted") {
-            break;
-        }
-        if left.is_zero() {
-            bail!("intent {id} is being deleted, but not everything was given back within {timeout:?}");
-        }
+    if args.wait {
+        wait_until_gone(&client, &id, args.timeout.to_std()).await?;
     }
     let word = if args.wait { "deleted" } else { "deleting" };
     if global.json() {
         return Ok(terminal::line(&json!({ "id": id, "phase": word }).to_string())?);
     }
     Ok(terminal::line(&format!("{id} {word}"))?)
+}
+
+/// Waits until everything that an intent had is given back.
+async fn wait_until_gone(client: &Client, id: &str, timeout: Duration) -> anyhow::Result<()> {
+    let watch = Stopwatch::start();
+    let mut version = 0;
+    loop {
+        let left = timeout.saturating_sub(watch.elapsed());
+        let wait = left.min(LONG_POLL).as_millis();
+        let intent = client.get(&format!("/v1/intents/{id}?after={version}&waitMs={wait}")).await?;
+        version = intent.get("version").and_then(Value::as_u64).unwrap_or(0);
+        if intent.get("phase").and_then(Value::as_str) == Some("Deleted") {
+            return Ok(());
+        }
+        if left.is_zero() {
+            bail!("intent {id} is being deleted, but not everything was given back within {timeout:?}");
+        }
+    }
 }
 
 /// Finds an intent by its id, the start of it, or its name.

@@ -67,7 +67,7 @@ pub(crate) async fn run(
     if let Some(api) = global.api_to_serve()? {
         config.api = api;
     }
-    let daemon = Daemon::start(&data, config).await?;
+    let daemon = Box::pin(Daemon::start(&data, config)).await?;
     let Party { node, addresses } = Party { node: daemon.id, addresses: daemon.addresses.clone() };
     if global.json() {
         let ready = json!({ "ready": true, "id": node.to_string(), "addresses": addresses, "api": format!("http://{}", daemon.api) });

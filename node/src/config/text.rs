@@ -147,8 +147,8 @@ mod tests {
     }
 
     fn changed() -> Config {
-        let mut config = Config::default();
-        config.bootstrap = vec!["/ip4/192.0.2.1/udp/7401/quic-v1".to_owned()];
+        let bootstrap = vec!["/ip4/192.0.2.1/udp/7401/quic-v1".to_owned()];
+        let mut config = Config { bootstrap, ..Config::default() };
         config.api.set_port(7400);
         config.transport.ping_failures = 5;
         config.contract.lease = Span::secs(1);
