@@ -291,10 +291,10 @@ impl World {
 
     fn settle(&mut self, node: usize, batch: Batch) {
         let Node { agent, grants, .. } = &mut self.nodes[node];
-        if let Some(agent) = agent {
-            if let Err(violation) = grants.check(agent.managers()) {
-                panic!("at {:?}: {violation}\n{}", self.now, self.trace.join("\n"));
-            }
+        if let Some(agent) = agent
+            && let Err(violation) = grants.check(agent.managers())
+        {
+            panic!("at {:?}: {violation}\n{}", self.now, self.trace.join("\n"));
         }
         let Batch { rows, outputs } = batch;
         let (promises, free): (Vec<_>, Vec<_>) = outputs.into_iter().partition(Output::promises);
