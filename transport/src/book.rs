@@ -1,4 +1,7 @@
 //! The addresses known of peers: bounded, the latest that worked first, and choosy about what strangers say.
+//!
+//! What the owner tells and what a dial has proven is kept apart from what is only heard: however much strangers say,
+//! they push out nothing of it.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +16,10 @@ use crate::id;
 /// The addresses of one peer and when they were last looked at.
 #[derive(Debug, Default)]
 struct Entry {
-    addresses: Vec<Multiaddr>,
+    /// Told by the owner, or reached by a dial.
+    told: Vec<Multiaddr>,
+    /// Said by the peer itself, or by somebody on the local network.
+    heard: Vec<Multiaddr>,
     used: u64,
 }
 
@@ -27,7 +33,7 @@ pub(crate) struct Book {
 }
 
 impl Book {
-    /// Makes an empty book with room for so many peers, and so many addresses of each.
+    /// Makes an empty book with room for so many peers, and for so many addresses of each, told and heard.
     pub(crate) fn new(peers: usize, addresses: usize) -> Self {
         Self { peers: peers.max(1), addresses: addresses.max(1), clock: 0, entries: BTreeMap::new() }
     }
@@ -37,18 +43,34 @@ impl Book {
         self.clock += 1;
         let Some(entry) = self.entries.get_mut(peer) else { return Vec::new() };
         entry.used = self.clock;
-        entry.addresses.clone()
+        entry.told.iter().chain(&entry.heard).cloned().collect()
     }
 
-    /// Remembers addresses; says whether one of them was not known.
+    /// Remembers addresses that the owner tells; says whether one of them was not known.
     pub(crate) fn add(&mut self, peer: NodeId, addresses: impl IntoIterator<Item = Multiaddr>) -> bool {
         let limit = self.addresses;
         let mut learned = false;
         for address in addresses {
-            let entry = self.entry(peer);
-            if !entry.addresses.contains(&address) {
-                entry.addresses.insert(0, address);
-                entry.addresses.truncate(limit);
+            let Some(entry) = self.entry(peer, true) else { return learned };
+            if !entry.told.contains(&address) {
+                learned |= !entry.heard.contains(&address);
+                entry.heard.retain(|known| *known != address);
+                entry.told.insert(0, address);
+                entry.told.truncate(limit);
+            }
+        }
+        learned
+    }
+
+    /// Remembers addresses that are only heard, as far as there is room; says whether one of them was not known.
+    pub(crate) fn hear(&mut self, peer: NodeId, addresses: impl IntoIterator<Item = Multiaddr>) -> bool {
+        let limit = self.addresses;
+        let mut learned = false;
+        for address in addresses {
+            let Some(entry) = self.entry(peer, false) else { return learned };
+            if !entry.told.contains(&address) && !entry.heard.contains(&address) {
+                entry.heard.insert(0, address);
+                entry.heard.truncate(limit);
                 learned = true;
             }
         }
@@ -58,23 +80,28 @@ impl Book {
     /// Notes that a dial to an address reached the peer.
     pub(crate) fn reached(&mut self, peer: NodeId, address: Multiaddr) {
         let limit = self.addresses;
-        let entry = self.entry(peer);
-        entry.addresses.retain(|known| *known != address);
-        entry.addresses.insert(0, address);
-        entry.addresses.truncate(limit);
+        let Some(entry) = self.entry(peer, true) else { return };
+        entry.heard.retain(|known| *known != address);
+        entry.told.retain(|known| *known != address);
+        entry.told.insert(0, address);
+        entry.told.truncate(limit);
     }
 
-    fn entry(&mut self, peer: NodeId) -> &mut Entry {
+    /// Returns a peer's entry, and makes one in place of the peer longest unused where there are too many: of one
+    /// that is only heard of, before any other. What is only heard takes no other's place.
+    fn entry(&mut self, peer: NodeId, told: bool) -> Option<&mut Entry> {
         self.clock += 1;
         if !self.entries.contains_key(&peer) && self.entries.len() >= self.peers {
-            let oldest = self.entries.iter().min_by_key(|(_, entry)| entry.used).map(|(peer, _)| *peer);
-            if let Some(oldest) = oldest {
-                self.entries.remove(&oldest);
+            let oldest = self.entries.iter().min_by_key(|(_, entry)| (!entry.told.is_empty(), entry.used));
+            let (oldest, is_told) = oldest.map(|(peer, entry)| (*peer, !entry.told.is_empty()))?;
+            if is_told && !told {
+                return None;
             }
+            self.entries.remove(&oldest);
         }
         let entry = self.entries.entry(peer).or_default();
         entry.used = self.clock;
-        entry
+        Some(entry)
     }
 }
 
@@ -194,6 +221,24 @@ mod tests {
         book.add(peer(1), (10..20).map(|port| address(&format!("/ip4/1.1.1.1/tcp/{port}"))));
         book.reached(peer(1), address("/ip4/1.1.1.1/tcp/18"));
         assert_eq!(book.of(&peer(1)), [address("/ip4/1.1.1.1/tcp/18"), address("/ip4/1.1.1.1/tcp/19")]);
+    }
+
+    #[test]
+    fn what_is_heard_pushes_out_nothing_that_was_told_or_reached() {
+        let mut book = Book::new(3, 2);
+        let peer = |n| NodeId([n; 32]);
+        book.add(peer(1), [address("/ip4/1.1.1.1/tcp/1")]);
+        book.reached(peer(2), address("/ip4/1.1.1.1/tcp/2"));
+        for n in 3..100 {
+            assert!(book.hear(peer(n), [address("/ip4/2.2.2.2/tcp/1")]));
+        }
+        assert!(book.hear(peer(1), (1..10).map(|port| address(&format!("/ip4/2.2.2.2/tcp/{port}")))));
+        assert_eq!(book.of(&peer(1))[0], address("/ip4/1.1.1.1/tcp/1"));
+        assert_eq!(book.of(&peer(1)).len(), 3, "one told, two heard");
+        assert_eq!(book.of(&peer(2)), [address("/ip4/1.1.1.1/tcp/2")]);
+        assert_eq!((book.of(&peer(98)).len(), book.of(&peer(99)).len()), (0, 1), "the latest that was heard of");
+        book.add(peer(3), [address("/ip4/1.1.1.1/tcp/3")]);
+        assert!(!book.hear(peer(4), [address("/ip4/2.2.2.2/tcp/1")]), "there is no room");
     }
 
     #[test]

@@ -89,9 +89,10 @@ pub struct Limits {
     /// Events that wait to be taken. When it is full, asks and tunnels are refused as busy, round trips and found
     /// addresses are forgotten, and changes of connection wait (there are at most two for each peer).
     pub events: usize,
-    /// Peers whose addresses are remembered; the one longest unheard of makes room.
+    /// Peers whose addresses are remembered; the one longest unheard of makes room, and one that was only heard of
+    /// before any that was told of or reached.
     pub known_peers: usize,
-    /// Addresses remembered of one peer.
+    /// Addresses remembered of one peer: so many that were told or reached, and as many that were only heard.
     pub known_addresses: usize,
 }
 

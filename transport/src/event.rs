@@ -54,9 +54,10 @@ pub enum Event {
         /// How long it took, rounded up to a millisecond.
         span: Span,
     },
-    /// A peer has said where it listens, or was found on the local network. A hint, already remembered.
+    /// A peer was found on the local network, as somebody there says. A hint, already remembered. What a peer says
+    /// of itself over a connection is remembered too, and told to nobody.
     Found {
-        /// The peer: proven when it is connected, else only claimed.
+        /// The peer, as is only claimed.
         peer: NodeId,
         /// Its multiaddresses, without a peer id.
         addresses: Vec<String>,

@@ -13,9 +13,16 @@ use super::{Dial, Driver};
 use crate::{event::Event, handle::DialError, id, listen::root, redial::Target, streams::OpenError};
 
 impl Driver {
-    /// Remembers addresses; a kept peer that is away is tried at once at what is new.
+    /// Remembers addresses that the owner tells; a kept peer that is away is tried at once at what is new.
     pub(super) fn learn(&mut self, peer: NodeId, addresses: Vec<Multiaddr>) {
         if peer != self.shared.id && self.book.add(peer, addresses) && !self.is_connected(&peer) {
+            self.redials.hurry(&Target::Peer(peer));
+        }
+    }
+
+    /// Remembers addresses that are only heard; a kept peer that is away is tried at once at what is new.
+    pub(super) fn hear(&mut self, peer: NodeId, addresses: Vec<Multiaddr>) {
+        if peer != self.shared.id && self.book.hear(peer, addresses) && !self.is_connected(&peer) {
             self.redials.hurry(&Target::Peer(peer));
         }
     }

@@ -67,7 +67,10 @@ impl Driver {
                     book::is_plausible(&address, &link.address).then_some(address)
                 });
                 let claimed = claimed.take(self.shared.config.limits.known_addresses).collect();
-                self.handle_found(&peer_id, claimed);
+                // Remembered and not told: a stranger says this as often as it likes.
+                if let Some(peer) = id::node(&peer_id) {
+                    self.hear(peer, claimed);
+                }
             }
             BehaviourEvent::Identify(_) => {}
             BehaviourEvent::Mdns(mdns::Event::Discovered(found)) => {
@@ -173,13 +176,14 @@ impl Driver {
         self.swarm.close_connection(connection);
     }
 
+    /// Somebody on the local network says that a peer is there.
     fn handle_found(&mut self, peer_id: &PeerId, addresses: Vec<Multiaddr>) {
         let Some(peer) = id::node(peer_id) else { return };
         if addresses.is_empty() {
             return;
         }
         let told = addresses.iter().map(Multiaddr::to_string).collect();
-        self.learn(peer, addresses);
+        self.hear(peer, addresses);
         self.outbox.hint(Event::Found { peer, addresses: told });
     }
 
