@@ -101,6 +101,7 @@ pub(crate) fn rear(effect: rear::Effect, out: &mut Vec<Routed>) {
         E::End { key, reason } => contract(contract::Input::End { key, reason }),
         E::Granted { allocation, price, epoch } => contract(contract::Input::Granted { allocation, price, epoch }),
         E::Denied { allocation, refusal } => contract(contract::Input::Denied { allocation, refusal }),
+        E::Evict { allocation } => contract(contract::Input::Evict { allocation }),
         E::Freed { allocation } => contract(contract::Input::Freed { allocation }),
         E::Peer { allocation, contract, provider, trace } => {
             vfabric(vfabric::Input::Peer { allocation, contract, provider, trace })

@@ -212,6 +212,15 @@ impl Manager {
         self.chores.set(Chore::AnswerRelease(name), now + self.config.capacity_back_within);
     }
 
+    /// The operator wants an allocation's hold or contract ended; its buyer is told.
+    pub(crate) fn evict(&mut self, now: Time, allocation: kernel::AllocationId, out: &mut Vec<Effect>) {
+        match self.allocations.get(&allocation).copied() {
+            Some(name) => self.end_sale(now, name, EndReason::Released, Tell::Yes, None, out),
+            // Nothing of it is left here, so nothing of it must be left with REAR either.
+            None => out.push(Effect::Close { allocation, reason: EndReason::Released }),
+        }
+    }
+
     /// REAR has an allocation's capacity back.
     pub(crate) fn freed(&mut self, allocation: kernel::AllocationId, out: &mut Vec<Effect>) {
         if let Some(name) = self.allocations.get(&allocation).copied() {

@@ -58,6 +58,11 @@ pub enum Input {
         /// Why.
         refusal: Refusal,
     },
+    /// The operator wants the hold or contract of this allocation ended.
+    Evict {
+        /// Which allocation.
+        allocation: AllocationId,
+    },
     /// The capacity of this allocation is free again.
     Freed {
         /// Which allocation.

@@ -258,6 +258,7 @@ impl kernel::Manager for Manager {
             Input::End { key, reason } => self.end_buy(now, key, reason, out),
             Input::Granted { allocation, price, epoch: _ } => self.granted(now, allocation, price, out),
             Input::Denied { allocation, refusal } => self.denied(now, allocation, refusal, out),
+            Input::Evict { allocation } => self.evict(now, allocation, out),
             Input::Freed { allocation } => self.freed(allocation, out),
             Input::LookUp { inquiry, contract, customer, trace } => {
                 self.look_up(inquiry, contract, &customer, trace, out);

@@ -122,7 +122,15 @@ impl Daemon {
         let net = Net::new(handle.clone(), mind.clone(), tasks.clone());
         let policy = Policy { reach: config.runtime.reach.clone(), scratch: config.runtime.scratch };
         let works = Works::new(id, driver.clone(), mind.clone(), tasks.clone(), policy);
-        let tunnels = Tunnels::new(handle.clone(), mind.clone(), driver.clone(), Arc::clone(&cache), tasks.clone());
+        let largest = limits.module_bytes;
+        let tunnels = Tunnels::with_module_limit(
+            handle.clone(),
+            mind.clone(),
+            driver.clone(),
+            Arc::clone(&cache),
+            tasks.clone(),
+            largest,
+        );
         let expose = Expose::new(config.expose, Arc::new(tunnels.clone()), mind.clone(), tasks.clone());
 
         let listener = tokio::net::TcpListener::bind(config.api)

@@ -253,6 +253,12 @@ impl Manager {
         }
     }
 
+    /// Ends what another node holds or uses here; the operator is answered when its capacity is back.
+    fn evict(&mut self, ticket: Ticket, allocation: AllocationId, out: &mut Vec<Effect>) {
+        self.evicting.entry(allocation).or_default().push(ticket);
+        out.push(Effect::Evict { allocation });
+    }
+
     /// Ends a reservation, a contract or an allocation, whichever has this id.
     pub(crate) fn release_by_hand(&mut self, ticket: Ticket, id: [u8; 16], out: &mut Vec<Effect>) {
         let key = Key(id);
@@ -270,13 +276,15 @@ impl Manager {
         }
         let hex = key.to_string();
         let its = |a: &&Allocation| a.id == allocation || a.contract == Some(ContractId(id));
-        let refusal = match self.capacity.living().find(its).map(|found| &found.role) {
+        let found = self.capacity.living().find(its).map(|found| (found.id, &found.role));
+        let id = found.map_or(allocation, |(id, _)| id);
+        let refusal = match found.map(|(_, role)| role) {
             Some(Role::Local { .. }) => {
                 Refusal::new(Code::Unavailable, format!("allocation {hex} is used by an intent: delete that instead"))
             }
-            Some(Role::Node { buyer, .. } | Role::Forwarding { buyer }) => {
-                let text = format!("{hex} serves {}: it ends when its buyer releases it or its term is over", buyer);
-                Refusal::new(Code::Unavailable, text)
+            Some(Role::Node { .. } | Role::Forwarding { .. }) => {
+                // Answered when the capacity is back; its customer is told by Contract.
+                return self.evict(ticket, id, out);
             }
             Some(Role::VirtualNode { .. }) | None => {
                 Refusal::new(Code::NotFound, format!("no reservation, contract or allocation has the id {hex} here"))

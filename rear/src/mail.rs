@@ -335,6 +335,11 @@ pub enum Effect {
         /// Why.
         reason: EndReason,
     },
+    /// As a seller: the operator wants the hold or contract of this allocation ended.
+    Evict {
+        /// Which allocation.
+        allocation: AllocationId,
+    },
     /// As a seller: it is reserved.
     Granted {
         /// Which allocation.

@@ -40,6 +40,8 @@ pub struct Manager {
     pub(crate) by_hand: BTreeMap<RequestId, HandOrder>,
     /// Operators that wait for the end of what they have released.
     pub(crate) releasing: BTreeMap<Key, Vec<Ticket>>,
+    /// Who waits for the capacity of an allocation that the operator has ended.
+    pub(crate) evicting: BTreeMap<AllocationId, Vec<Ticket>>,
     /// After a start: the virtual nodes that no contract has confirmed yet.
     pub(crate) unconfirmed: BTreeSet<AllocationId>,
     /// After a start: when what nobody has claimed is given back.
@@ -64,6 +66,7 @@ impl Manager {
             by_contract: BTreeMap::new(),
             by_hand: BTreeMap::new(),
             releasing: BTreeMap::new(),
+            evicting: BTreeMap::new(),
             unconfirmed: BTreeSet::new(),
             settles_at: None,
         }

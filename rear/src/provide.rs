@@ -110,6 +110,9 @@ impl Manager {
     pub(crate) fn freed(&mut self, id: AllocationId, out: &mut Vec<Effect>) {
         self.capacity.free(&id, out);
         out.push(Effect::Freed { allocation: id });
+        for ticket in self.evicting.remove(&id).unwrap_or_default() {
+            out.push(Effect::Respond { ticket, result: Ok(Response::Released) });
+        }
     }
 
     /// Takes note that a customer has opened its peering. Every time, so that one who opens it anew is answered.

@@ -243,6 +243,7 @@ pub(super) fn words(out: &[Effect]) -> String {
             Effect::End { reason, .. } => format!("End({})", reason.name()),
             Effect::Granted { price, .. } => format!("Granted({price})"),
             Effect::Denied { refusal, .. } => format!("Denied({})", refusal.code()),
+            Effect::Evict { .. } => "Evict".to_owned(),
             Effect::Freed { .. } => "Freed".to_owned(),
             Effect::Peer { .. } => "Peer".to_owned(),
             Effect::Activated { .. } => "Activated".to_owned(),

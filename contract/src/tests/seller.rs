@@ -332,6 +332,22 @@ fn release_beats_renew() {
 }
 
 #[test]
+fn a_seller_may_end_what_it_sold_and_the_buyer_is_told() {
+    let mut world = world();
+    let contract = world.bought(1, Mode::Direct);
+    world.activate(contract);
+    let allocation = *world.nodes[P].grants.keys().next().unwrap();
+    world.give(P, Input::Evict { allocation });
+    world.settle();
+    assert_eq!(world.ends(1), [EndReason::Released]);
+    assert!(world.live(C).is_empty() && world.live(P).is_empty());
+    world.free();
+    world.settle();
+    assert_eq!(world.used(P), 0);
+    world.check_quiet();
+}
+
+#[test]
 fn a_seller_without_proof_of_membership_promises_nothing() {
     let mut world = world();
     world.nodes[P].manager = stranger(2, Config::default());

@@ -166,7 +166,19 @@ fn what_is_not_the_operators_to_release_is_refused_in_words() {
     let out = n.handle(Input::ReleaseByHand { ticket: T, id: local.0 });
     check(&out, "Err(Unavailable)");
     assert!(sentence(&out).contains("is used by an intent"));
-    n.handle(reserve(3, resources("1", "1Gi"), "1EUR/h"));
-    check(&n.handle(Input::ReleaseByHand { ticket: T, id: allocation(3).0 }), "Err(Unavailable)");
     check(&n.handle(Input::ReleaseByHand { ticket: T, id: [77; 16] }), "Err(NotFound)");
+}
+
+#[test]
+fn what_was_sold_can_be_ended_by_its_contract_or_allocation() {
+    for id in [contract(3).0, allocation(3).0] {
+        let mut n = Node::offering();
+        n.handle(reserve(3, resources("1", "1Gi"), "1EUR/h"));
+        n.handle(Input::Bind { allocation: allocation(3), contract: contract(3) });
+        check(&n.handle(Input::ReleaseByHand { ticket: T, id }), "Evict");
+        check(&n.handle(Input::Close { allocation: allocation(3), reason: EndReason::Released }), "Clear");
+        // The operator is answered when the capacity is back, and not before.
+        check(&n.handle(Input::Gone { allocation: allocation(3) }), "Freed Ok(Released)");
+        assert_eq!(n.left(), "cpu 4, memory 8Gi");
+    }
 }
