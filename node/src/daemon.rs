@@ -137,8 +137,7 @@ impl Daemon {
             .await
             .with_context(|| format!("can not listen on {} for the local API", config.api))?;
         let api = listener.local_addr()?;
-        let token = std::fs::read_to_string(data.api_token())
-            .with_context(|| format!("can not read {}", data.api_token().display()))?;
+        let token = data.token()?.to_string();
 
         let settings = Settings { floor: config.storage.floor_mib.saturating_mul(MIB), ..Settings::default() };
         let (committer, durable) = Committer::start(ledger, store, settings, data.path())?;
@@ -159,7 +158,6 @@ impl Daemon {
         tasks.spawn(Works::listen(mind.clone(), driver_events, stop.child_token()));
         tasks.spawn(net.listen(events, tunnels.clone(), stop.child_token()));
         let max_module = usize::try_from(config.runtime.max_module_mib.saturating_mul(MIB)).unwrap_or(usize::MAX);
-        let token = token.trim().to_owned();
         let state = api::State::new(mind.clone(), cache, id, domain.key, starts, token, max_module, stop.child_token());
         tasks.spawn(api::serve(listener, state, stop.child_token()));
         std::fs::write(data.api_address(), format!("http://{api}\n"))

@@ -11,6 +11,9 @@ use kernel::NodeId;
 use rear_proto::Signer;
 use zeroize::Zeroizing;
 
+/// The fewest characters of a token: what nobody guesses. `init` makes twice as many.
+const MIN_TOKEN: usize = 32;
+
 /// A node's data directory.
 #[derive(Debug, Clone)]
 pub struct DataDir(PathBuf);
@@ -31,6 +34,9 @@ pub enum DataDirError {
     /// A key file holds no key.
     #[error("{0} holds no key: it should be one line of 64 hexadecimal digits")]
     Key(PathBuf),
+    /// The token's file holds none that would keep anybody out.
+    #[error("{0} holds no token: it should be one line of at least {MIN_TOKEN} characters")]
+    Token(PathBuf),
     /// There is no node here.
     #[error("there is no node in {0}: run `tombolo init` first, or name another --data-dir")]
     Empty(PathBuf),
@@ -137,6 +143,18 @@ impl DataDir {
         if path.exists() { read_key(&path).map(|key| Some(Signer::from_secret(&key))) } else { Ok(None) }
     }
 
+    /// Reads the token of the local API.
+    ///
+    /// # Errors
+    /// When there is none, or one that is too short to keep anybody out.
+    pub fn token(&self) -> Result<Zeroizing<String>, DataDirError> {
+        let path = self.api_token();
+        let text = read_private(&path)?;
+        let token = text.trim();
+        let is_token = token.len() >= MIN_TOKEN && token.bytes().all(|byte| byte.is_ascii_graphic());
+        if is_token { Ok(Zeroizing::new(token.to_owned())) } else { Err(DataDirError::Token(path)) }
+    }
+
     /// Makes a fresh key and writes it where it belongs.
     ///
     /// # Errors
@@ -159,14 +177,21 @@ impl DataDir {
 }
 
 fn read_key(path: &Path) -> Result<Zeroizing<[u8; 32]>, DataDirError> {
-    let text = fs::read_to_string(path).map(Zeroizing::new).map_err(|source| DataDirError::Io {
-        doing: "read",
-        path: path.to_owned(),
-        source,
-    })?;
+    let text = read_private(path)?;
     let mut key = Zeroizing::new([0; 32]);
     hex::decode_to_slice(text.trim(), &mut *key).map_err(|_| DataDirError::Key(path.to_owned()))?;
     Ok(key)
+}
+
+/// Reads what only the owner should be able to read, and warns where others are.
+fn read_private(path: &Path) -> Result<Zeroizing<String>, DataDirError> {
+    let io = |source| DataDirError::Io { doing: "read", path: path.to_owned(), source };
+    let text = fs::read_to_string(path).map(Zeroizing::new).map_err(io)?;
+    let mode = fs::metadata(path).map_err(io)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        tracing::warn!(path = %path.display(), mode = format!("{:o}", mode & 0o777), "others may read a secret: chmod 600");
+    }
+    Ok(text)
 }
 
 fn write_private(path: &Path, bytes: &[u8]) -> Result<(), DataDirError> {
@@ -190,6 +215,20 @@ mod tests {
         assert_eq!(data.signer().unwrap().id(), id);
         assert!(matches!(data.create(), Err(DataDirError::Taken(_))));
         assert!(data.make_key(&data.node_key()).is_err());
+    }
+
+    #[test]
+    fn a_token_that_keeps_nobody_out_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::new(dir.path());
+        assert!(matches!(data.token(), Err(DataDirError::Io { .. })));
+        for text in ["", "\n", "short", "0123456789abcdef 0123456789abcdef"] {
+            fs::write(data.api_token(), text).unwrap();
+            let error = data.token().unwrap_err().to_string();
+            assert!(error.contains("api.token holds no token"), "{text:?}: {error}");
+        }
+        fs::write(data.api_token(), format!("{}\n", "a1".repeat(32))).unwrap();
+        assert_eq!(*data.token().unwrap(), "a1".repeat(32));
     }
 
     #[test]
