@@ -4,6 +4,7 @@
 
 mod body;
 mod events;
+mod listener;
 mod problem;
 mod routes;
 pub mod view;
@@ -60,7 +61,17 @@ impl State {
         max_module: usize,
         stop: CancellationToken,
     ) -> Self {
-        Self(Arc::new(Inner { mind, cache, id, domain, starts, token, max_module, stop, seen: events::Versions::default() }))
+        Self(Arc::new(Inner {
+            mind,
+            cache,
+            id,
+            domain,
+            starts,
+            token,
+            max_module,
+            stop,
+            seen: events::Versions::default(),
+        }))
     }
 }
 
@@ -69,6 +80,7 @@ pub async fn serve(listener: TcpListener, state: State, stop: CancellationToken)
     let watching = tokio::spawn(events::follow(state.clone()));
     let router = router(state);
     let ended = stop.clone();
+    let listener = listener::Bounded::new(listener);
     let serving = axum::serve(listener, router).with_graceful_shutdown(async move { ended.cancelled().await });
     tokio::select! {
         result = serving => if let Err(error) = result {
