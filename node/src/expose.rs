@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use agent::Event;
@@ -21,6 +22,8 @@ use crate::host::Mind;
 const MAX_CONNECTIONS: usize = 256;
 /// How much of each direction is held between a local connection and its stream.
 const BUFFER: usize = 32 * 1024;
+/// How long to wait where a connection can't be taken in.
+const AFTER_ERROR: Duration = Duration::from_millis(100);
 
 /// A stream of bytes both ways.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -100,7 +103,16 @@ impl Expose {
                 () = stop.cancelled() => return,
                 accepted = listener.accept() => accepted,
             };
-            let Ok((mut local, _)) = accepted else { continue };
+            let mut local = match accepted {
+                Ok((local, _)) => local,
+                Err(error) => {
+                    // Mostly there are too many open files, and there will be for a while: to ask at once again would
+                    // only keep a processor busy.
+                    tracing::debug!(%error, "can not take in a connection to a workload");
+                    tokio::time::sleep(AFTER_ERROR).await;
+                    continue;
+                }
+            };
             // Small requests and answers must not wait for company.
             let _ = local.set_nodelay(true);
             let (opener, target, stop) = (Arc::clone(&self.opener), Arc::clone(&target), stop.clone());

@@ -17,6 +17,7 @@ pub mod init;
 pub mod ledger;
 pub mod measure;
 pub mod net;
+pub mod open_files;
 pub mod row;
 pub mod sandbox;
 pub mod store;

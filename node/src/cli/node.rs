@@ -14,7 +14,11 @@ use crate::{
     config::Config,
     daemon::Daemon,
     init::{self, Domain},
+    open_files,
 };
+
+/// Open files beside the connections to other nodes: the API's, workloads', the disk's.
+const OTHER_FILES: u64 = 1024;
 
 /// Makes a node.
 pub(crate) async fn init(global: &Global, args: InitArgs, role: Role) -> anyhow::Result<()> {
@@ -57,7 +61,16 @@ pub(crate) async fn run(
     let data = global.data_dir();
     // Without a node there, that is what to say, not that its configuration is missing.
     data.node_secret()?;
+    let files = open_files::raise();
     let mut config = Config::read(&config.unwrap_or_else(|| data.config()))?;
+    let wanted = u64::from(config.transport.max_connections) + OTHER_FILES;
+    if let Some(files) = files.filter(|files| *files < wanted) {
+        tracing::warn!(
+            files,
+            wanted,
+            "few files may be open: others could use them up by connecting (see `ulimit -n`)"
+        );
+    }
     if let Some(role) = role {
         config.role = role;
     }
