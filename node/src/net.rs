@@ -1,8 +1,11 @@
 //! The doer of messages: puts the mind's questions to other nodes, and theirs to the mind.
 
+use std::sync::Arc;
+
 use agent::Event;
 use kernel::{AskId, NodeId, Span};
 use rear_proto::{Ask, Code, Refusal, Reply, Request, flavour::Party, wire::codec};
+use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use transport::{AskError, Handle, Protocol, Tunnel};
 
@@ -14,7 +17,11 @@ pub struct Net {
     handle: Handle,
     mind: Mind,
     tasks: TaskTracker,
+    meetings: Arc<Semaphore>,
 }
+
+/// How many nodes found on the local network are dialled at once; anybody there can say that any number is.
+const MEETINGS: usize = 64;
 
 /// Takes in the streams that other nodes open for a contract's channel.
 pub trait TunnelDoor: Send + Sync + 'static {
@@ -25,7 +32,7 @@ pub trait TunnelDoor: Send + Sync + 'static {
 impl Net {
     /// Makes the doer over a running transport.
     pub fn new(handle: Handle, mind: Mind, tasks: TaskTracker) -> Self {
-        Self { handle, mind, tasks }
+        Self { handle, mind, tasks, meetings: Arc::new(Semaphore::new(MEETINGS)) }
     }
 
     /// Puts a question; the answer, or the lack of one, goes to the mind.
@@ -115,8 +122,12 @@ impl Net {
 
     /// Connects to a node that was found on the local network; whether it is one of ours, HELLO will tell.
     fn meet(&self, peer: NodeId, addresses: Vec<String>) {
+        let Ok(permit) = Arc::clone(&self.meetings).try_acquire_owned() else {
+            return tracing::debug!(%peer, "too many nodes are found at once to meet this one too");
+        };
         let handle = self.handle.clone();
         self.tasks.spawn(async move {
+            let _permit = permit;
             for address in addresses {
                 // Where it is connected already, as a peer that has told its addresses is, this does nothing.
                 match handle.dial(&format!("{address}/p2p/{peer}")).await {
@@ -172,9 +183,6 @@ fn refusal_of(error: &AskError) -> Refusal {
 pub async fn ask_once(handle: &Handle, to: NodeId, request: Request, deadline: Span) -> Result<Reply, Refusal> {
     let protocol = door::protocol_of(&request);
     let body = Ask { request, tell: false, extensions: Default::default() };
-    let bytes = handle
-        .ask(to, protocol, codec::encode(&body), deadline)
-        .await
-        .map_err(|error| refusal_of(&error))?;
+    let bytes = handle.ask(to, protocol, codec::encode(&body), deadline).await.map_err(|error| refusal_of(&error))?;
     door::read_reply(&handle.id(), &to, &bytes)
 }
