@@ -106,18 +106,27 @@ fn descriptor(by: u8, list: u64, sequence: u64, revoked: &[(u8, u64)]) -> Signed
     Signed::new(descriptor, &signer(by))
 }
 
-fn told(net: &mut Net, n: u8, list: Option<Signed<IssuerList>>, descriptor: Option<Signed<Descriptor>>) {
+/// Somebody brings a list of issuers.
+fn told(net: &mut Net, n: u8, list: Signed<IssuerList>) {
     let own = net.nodes[&n].manager.credentials().unwrap();
-    let credentials = list.map(|list| Credentials { list, certificate: own.certificate });
-    let hello = Hello { credentials, descriptor, addresses: vec![], now: net.now, extensions: Extensions::new() };
+    let credentials = Some(Credentials { list, certificate: own.certificate });
+    let hello = Hello { credentials, descriptor: None, addresses: vec![], now: net.now, extensions: Extensions::new() };
     net.say(99, n, Greeting::Hello(Box::new(travelled(&hello))));
+}
+
+/// A node brings a description, with the proof of membership of another, or its own.
+fn described(net: &mut Net, n: u8, from: u8, proof: Option<u8>, descriptor: Signed<Descriptor>) {
+    let credentials = proof.and_then(|whose| net.nodes[&whose].manager.credentials());
+    let (descriptor, extensions) = (Some(descriptor), Extensions::new());
+    let hello = Hello { credentials, descriptor, addresses: vec![], now: net.now, extensions };
+    net.say(from, n, Greeting::Hello(Box::new(travelled(&hello))));
 }
 
 #[test]
 fn a_newer_list_of_issuers_holds_whoever_brings_it() {
     let mut net = Net::domain(4);
     // Nodes 3 and 4 are connected; the list makes 2 an issuer beside 1.
-    told(&mut net, 3, Some(list(2, &[1, 2])), None);
+    told(&mut net, 3, list(2, &[1, 2]));
     net.pass(Span::secs(1));
     for n in 1..=4 {
         assert_eq!(net.nodes[&n].manager.status(net.now).unwrap().list, 2, "at {n}");
@@ -129,16 +138,16 @@ fn a_newer_list_of_issuers_holds_whoever_brings_it() {
     assert_eq!(net.live(4), [1, 2, 5]);
     // The next drops 1: what it has certified proves nothing any longer.
     net.told.clear();
-    told(&mut net, 4, Some(list(3, &[2])), None);
+    told(&mut net, 4, list(3, &[2]));
     assert_eq!(net.live(4), [5]);
     assert!(net.told_by(4).contains(&"gone 2".to_owned()));
     assert!(net.warning(4).unwrap().contains("no longer an issuer"));
     // An older one changes nothing, nor one of another's making.
-    told(&mut net, 4, Some(list(2, &[1, 2])), None);
+    told(&mut net, 4, list(2, &[1, 2]));
     let forged = Signed::new(list(9, &[4]).claimed().unwrap(), &signer(4));
-    told(&mut net, 4, Some(forged), None);
+    told(&mut net, 4, forged);
     let ended = IssuerList { expires: net.now, ..list(9, &[1]).claimed().unwrap() };
-    told(&mut net, 4, Some(Signed::new(ended, &domain_signer("alpha"))), None);
+    told(&mut net, 4, Signed::new(ended, &domain_signer("alpha")));
     assert_eq!(net.nodes[&4].manager.status(net.now).unwrap().list, 3);
 }
 
@@ -158,8 +167,29 @@ fn a_description_holds_only_from_an_issuer_on_the_list() {
     ] {
         let mut net = Net::domain(3);
         net.disconnect(1, 2);
-        told(&mut net, 2, None, Some(heard));
+        described(&mut net, 2, 3, Some(3), heard);
         assert_eq!(net.live(2), expected, "{what}");
+    }
+}
+
+#[test]
+fn a_description_is_heard_from_whoever_is_certified_and_from_nobody_else() {
+    for (what, from, proof, expected) in [
+        ("a stranger without proof", 99, None, vec![1, 3]),
+        ("a stranger with a member's proof", 99, Some(3), vec![1, 3]),
+        ("a member without proof", 3, None, vec![1, 3]),
+        ("a member", 3, Some(3), vec![3]),
+        ("a member that was removed", 1, Some(1), vec![3]),
+    ] {
+        let mut net = Net::domain(3);
+        net.disconnect(1, 2);
+        if from == 1 {
+            described(&mut net, 2, 3, Some(3), descriptor(1, 1, 0, &[(1, 20)]));
+        }
+        described(&mut net, 2, from, proof, descriptor(1, 1, 9, &[(1, 10)]));
+        assert_eq!(net.live(2), expected, "{what}");
+        let sequence = net.nodes[&2].manager.status(net.now).unwrap().sequence;
+        assert_eq!(sequence == Some(9), expected == [3], "{what}");
     }
 }
 
@@ -180,7 +210,7 @@ proptest! {
                 net.connect(a, b);
             }
         }
-        told(&mut net, 1, Some(list(2, &[1, 2])), None);
+        told(&mut net, 1, list(2, &[1, 2]));
         net.pass(Span::secs(1));
         for (what, a, b) in steps {
             match what {

@@ -73,12 +73,14 @@ pub struct BadSignature {
 
 /// A value of kind `T` with a signature over its bytes.
 ///
-/// It opens only under the key that the reader expects; the result of that check is kept, so the many readers
-/// of one message pay for it once, at the door.
+/// It opens only under the key that the reader expects; the result of that check is kept, whichever it was, so the
+/// many readers of one message pay for it once, at the door.
 pub struct Signed<T> {
     bytes: Vec<u8>,
     signature: [u8; 64],
     opened: OnceLock<Arc<(NodeId, T)>>,
+    /// The first key under which it did not open.
+    refused: OnceLock<NodeId>,
     kind: PhantomData<T>,
 }
 
@@ -87,7 +89,8 @@ impl<T: Signable> Signed<T> {
     pub fn new(value: T, signer: &Signer) -> Self {
         let bytes = codec::encode(&value);
         let signature = signer.0.sign(&message(T::TAG, &bytes)).to_bytes();
-        Self { bytes, signature, opened: OnceLock::from(Arc::new((signer.id(), value))), kind: PhantomData }
+        let opened = OnceLock::from(Arc::new((signer.id(), value)));
+        Self { bytes, signature, opened, refused: OnceLock::new(), kind: PhantomData }
     }
 
     /// Verifies the signature of `by`, then decodes and validates.
@@ -100,12 +103,23 @@ impl<T: Signable> Signed<T> {
             let (signer, value) = &**opened;
             return if signer == by { Ok(value) } else { Err(bad) };
         }
-        let key = VerifyingKey::from_bytes(&by.0).map_err(|_| bad)?;
-        let signature = Signature::from_bytes(&self.signature);
-        key.verify_strict(&message(T::TAG, &self.bytes), &signature).map_err(|_| bad)?;
-        let value: T = codec::decode(&self.bytes).map_err(|_| bad)?;
-        value.validate().map_err(|_| bad)?;
+        if self.refused.get() == Some(by) {
+            return Err(bad);
+        }
+        let Some(value) = self.verified(by) else {
+            let _ = self.refused.set(*by);
+            return Err(bad);
+        };
         Ok(&self.opened.get_or_init(|| Arc::new((*by, value))).1)
+    }
+
+    fn verified(&self, by: &NodeId) -> Option<T> {
+        let key = VerifyingKey::from_bytes(&by.0).ok()?;
+        let signature = Signature::from_bytes(&self.signature);
+        key.verify_strict(&message(T::TAG, &self.bytes), &signature).ok()?;
+        let value: T = codec::decode(&self.bytes).ok()?;
+        value.validate().ok()?;
+        Some(value)
     }
 
     /// Decodes without verifying, for finding out whose signature to ask for. Nothing may be believed of it.
@@ -138,7 +152,13 @@ fn message(tag: &str, bytes: &[u8]) -> Vec<u8> {
 
 impl<T> Clone for Signed<T> {
     fn clone(&self) -> Self {
-        Self { bytes: self.bytes.clone(), signature: self.signature, opened: self.opened.clone(), kind: PhantomData }
+        Self {
+            bytes: self.bytes.clone(),
+            signature: self.signature,
+            opened: self.opened.clone(),
+            refused: self.refused.clone(),
+            kind: PhantomData,
+        }
     }
 }
 
@@ -169,7 +189,7 @@ impl<'de, T> Deserialize<'de> for Signed<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (bytes, signature) = <(Vec<u8>, Vec<u8>)>::deserialize(deserializer)?;
         let signature = signature.try_into().map_err(|_| serde::de::Error::custom("a signature has 64 bytes"))?;
-        Ok(Self { bytes, signature, opened: OnceLock::new(), kind: PhantomData })
+        Ok(Self { bytes, signature, opened: OnceLock::new(), refused: OnceLock::new(), kind: PhantomData })
     }
 }
 
@@ -216,6 +236,21 @@ mod tests {
         let mut signed: Signed<Promise> = travelled(&Signed::new(Promise(7), &alice));
         signed.bytes[0] ^= 1;
         assert!(signed.open(&alice.id()).is_err());
+    }
+
+    #[test]
+    fn what_does_not_open_is_not_verified_again() {
+        let (alice, bob) = (Signer::from_secret(&[1; 32]), Signer::from_secret(&[2; 32]));
+        let mut signed: Signed<Promise> = travelled(&Signed::new(Promise(7), &alice));
+        signed.bytes[0] ^= 1;
+        assert!(signed.open(&alice.id()).is_err());
+        // Nobody can change the bytes of what has come; this shows that they are not looked at again.
+        signed.bytes[0] ^= 1;
+        assert!(signed.open(&alice.id()).is_err() && signed.clone().open(&alice.id()).is_err());
+        // A key that does not fit keeps nobody from trying the one that does.
+        let signed: Signed<Promise> = travelled(&Signed::new(Promise(7), &alice));
+        assert!(signed.open(&bob.id()).is_err() && signed.open(&bob.id()).is_err());
+        assert_eq!(signed.open(&alice.id()).unwrap(), &Promise(7));
     }
 
     #[test]

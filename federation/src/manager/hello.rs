@@ -98,6 +98,8 @@ impl Manager {
     }
 
     /// Takes in what a node says of itself and of the domain; every word of it hangs on a signature.
+    ///
+    /// Who it is comes first: a description, which is long, is read only from who is certified.
     fn learn(&mut self, now: Time, from: NodeId, hello: Hello, out: &mut Vec<Effect>) {
         let Hello { credentials, descriptor, addresses, extensions, now: _ } = hello;
         let mut is_news = false;
@@ -111,7 +113,13 @@ impl Manager {
                 self.reconsider(now, node, out);
             }
         }
-        if let (Some(charter), Some(descriptor)) = (&mut self.charter, &descriptor) {
+        let mut is_certified = false;
+        if let (Some(charter), Some(credentials)) = (&self.charter, credentials) {
+            // Also who was removed may know of others that were.
+            is_certified = charter.verify(&credentials.certificate, &from, now).is_ok();
+            self.admit(now, from, &credentials.certificate, bounded(addresses), out);
+        }
+        if is_certified && let (Some(charter), Some(descriptor)) = (&mut self.charter, &descriptor) {
             let news = charter.learn_descriptor(descriptor, now);
             if news.adopted {
                 is_news = true;
@@ -122,9 +130,6 @@ impl Manager {
                 is_news = true;
                 self.removed(node, until, out);
             }
-        }
-        if let Some(credentials) = credentials {
-            self.admit(now, from, &credentials.certificate, bounded(addresses), out);
         }
         self.hear_of(now, &from, &extensions, out);
         if let Some(member) = self.members.get_mut(&from) {
