@@ -18,7 +18,7 @@ pub fn read_ask(from: &NodeId, protocol: Protocol, bytes: &[u8]) -> Result<Ask, 
         return Err(Refusal::new(Code::Malformed, format!("{} does not belong here", ask.request.name())));
     }
     ask.validate()?;
-    verify_request(from, &ask.request);
+    verify_request(from, &ask.request)?;
     Ok(ask)
 }
 
@@ -30,7 +30,7 @@ pub fn read_reply(me: &NodeId, from: &NodeId, bytes: &[u8]) -> Result<Reply, Ref
     let reply: Reply = codec::decode(bytes).map_err(|error| Refusal::new(Code::Malformed, error.to_string()))?;
     reply.validate()?;
     match &reply.answer {
-        Answer::Contract(contract) => verify_contract(contract, me, from),
+        Answer::Contract(contract) => verify_contract(contract, me, from)?,
         Answer::Reserved(reserved) => {
             if let Ok(reserved) = reserved.open(from) {
                 open(&reserved.order, me);
@@ -43,10 +43,10 @@ pub fn read_reply(me: &NodeId, from: &NodeId, bytes: &[u8]) -> Result<Reply, Ref
         }
         Answer::Hello(hello) => {
             if let Some(credentials) = &hello.credentials {
-                verify_credentials(credentials);
+                verify_credentials(credentials)?;
             }
         }
-        Answer::Joined(joined) => verify_credentials(&joined.credentials),
+        Answer::Joined(joined) => verify_credentials(&joined.credentials)?,
         Answer::Flavours(_) | Answer::Released | Answer::Dead(_) | Answer::Refused(_) => {}
     }
     Ok(reply)
@@ -67,46 +67,104 @@ pub const fn protocol_of(request: &Request) -> Protocol {
 
 /// Opens every signature of a question once, here: the result is kept with it, so the mind finds it done. What
 /// does not open is refused by the manager that needs it, with its own words.
-fn verify_request(from: &NodeId, request: &Request) {
+///
+/// # Errors
+/// `Malformed` where it can't be said whose signature there should be: then nothing could be opened here.
+fn verify_request(from: &NodeId, request: &Request) -> Result<(), Refusal> {
     match request {
         Request::Hello(hello) => {
             if let Some(credentials) = &hello.credentials {
-                verify_credentials(credentials);
+                verify_credentials(credentials)?;
             }
         }
         Request::Reserve(reserve) => {
             open(&reserve.order, from);
             let Endorsement::Member(credentials) = &reserve.endorsement;
-            verify_credentials(credentials);
+            verify_credentials(credentials)?;
         }
         Request::Purchase(buy) => open(&buy.purchase, from),
         Request::Renew(renew) => open(&renew.ask, from),
         Request::Join(_) | Request::List(_) | Request::Release(_) | Request::Keepalive(_) => {}
     }
+    Ok(())
 }
 
-fn verify_contract(contract: &Signed<Contract>, buyer: &NodeId, seller: &NodeId) {
-    let Ok(contract) = contract.open(seller) else { return };
+fn verify_contract(contract: &Signed<Contract>, buyer: &NodeId, seller: &NodeId) -> Result<(), Refusal> {
+    let Ok(contract) = contract.open(seller) else { return Ok(()) };
     let order: Option<&Order> = contract.order.open(buyer).ok();
     if let (Some(held), Some(Mode::Hold)) = (&contract.held, order.map(|order| order.mode)) {
         open(&held.reserved, seller);
         open(&held.purchase, buyer);
     }
     let Endorsement::Member(credentials) = &contract.endorsement;
-    verify_credentials(credentials);
+    verify_credentials(credentials)
 }
 
-fn verify_credentials(credentials: &Credentials) {
-    if let Some(list) = credentials.list.claimed() {
-        open(&credentials.list, &NodeId(list.domain.key.0));
-    }
-    if let Some(certificate) = credentials.certificate.claimed() {
-        open(&credentials.certificate, &certificate.issuer);
-    }
+fn verify_credentials(credentials: &Credentials) -> Result<(), Refusal> {
+    let unreadable = |what| Refusal::new(Code::Malformed, format!("the {what} can not be read"));
+    let list = credentials.list.claimed().ok_or_else(|| unreadable("list of issuers"))?;
+    open(&credentials.list, &NodeId(list.domain.key.0));
+    let certificate = credentials.certificate.claimed().ok_or_else(|| unreadable("certificate"))?;
+    open(&credentials.certificate, &certificate.issuer);
+    Ok(())
 }
 
 fn open<T: rear_proto::Signable>(signed: &Signed<T>, by: &NodeId) {
     if let Err(error) = signed.open(by) {
         tracing::debug!(%error, "a signature does not open");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use kernel::{DomainKey, Time};
+    use rear_proto::{
+        Extensions, Signable, Signer,
+        flavour::Domain,
+        membership::{Certificate, IssuerList, Role},
+        message::Hello,
+    };
+
+    use super::*;
+
+    /// What came over the wire: nothing is known of it.
+    fn travelled<T: Signable>(bytes: &[u8], signature: &[u8; 64]) -> Signed<T> {
+        codec::decode(&codec::encode(&(bytes, &signature[..]))).unwrap()
+    }
+
+    fn credentials() -> Credentials {
+        let (domain, issuer) = (Signer::from_secret(&[1; 32]), Signer::from_secret(&[2; 32]));
+        let key = DomainKey(domain.id().0);
+        let (issued, expires, extensions) = (Time(0), Time(9), Extensions::new);
+        let list = IssuerList {
+            domain: Domain { key, name: "alpha".to_owned() },
+            number: 1,
+            issuers: vec![issuer.id()],
+            expires,
+            extensions: extensions(),
+        };
+        let (node, role, extensions) = (NodeId([3; 32]), Role::Node, extensions());
+        let certificate = Certificate { domain: key, node, role, issuer: issuer.id(), issued, expires, extensions };
+        Credentials { list: Signed::new(list, &domain), certificate: Signed::new(certificate, &issuer) }
+    }
+
+    fn read(credentials: Credentials) -> Result<Ask, Refusal> {
+        let (descriptor, addresses, now) = (None, Vec::new(), Time(1));
+        let hello = Hello { credentials: Some(credentials), descriptor, addresses, now, extensions: Extensions::new() };
+        let ask = Ask { request: Request::Hello(hello), tell: false, extensions: Extensions::new() };
+        read_ask(&NodeId([3; 32]), Protocol::Federation, &codec::encode(&ask))
+    }
+
+    #[test]
+    fn whose_signature_it_should_be_must_be_readable() {
+        assert!(read(credentials()).is_ok());
+        let list = travelled(&[7; 100], &[0; 64]);
+        assert_eq!(read(Credentials { list, ..credentials() }).unwrap_err().code(), Code::Malformed);
+        let certificate = travelled(&[7; 100], &[0; 64]);
+        assert_eq!(read(Credentials { certificate, ..credentials() }).unwrap_err().code(), Code::Malformed);
+        // A forged one is the mind's to refuse, in its own words.
+        let list = travelled(credentials().list.bytes(), &[0; 64]);
+        assert!(read(Credentials { list, ..credentials() }).is_ok());
     }
 }
