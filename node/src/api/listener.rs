@@ -17,7 +17,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, Sleep},
+    time::Sleep,
 };
 
 /// How many connections may be open at once; further ones wait to be taken in.
@@ -81,8 +81,8 @@ impl Connection {
 
     fn wrote(&mut self, cx: &mut Context<'_>, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if matches!(polled, Poll::Ready(Ok(1..))) {
-            let until = Instant::now() + self.patience;
-            self.quiet.as_mut().reset(until);
+            let patience = self.patience;
+            self.quiet.as_mut().set(tokio::time::sleep(patience));
         }
         self.or_over(cx, polled)
     }
