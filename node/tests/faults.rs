@@ -123,6 +123,27 @@ async fn a_provider_killed_at_any_moment_loses_no_contract_and_runs_the_workload
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_contract_of_a_running_workload_outlives_a_crash_of_either_party() {
+    // With the usual lease there is time enough to come back, however busy the machine.
+    let mut pair = Pair::new(&offer("4", "4Gi", 32), "[transport]\nping-every = \"1s\"\nredial-most = \"500ms\"").await;
+    let id = submit(&pair.consumer, &page(&pair.sandbox, "page")).await;
+    running(&pair.consumer, &id).await;
+    let agreed = live_contracts(&pair.consumer).await;
+    assert_eq!(agreed.len(), 1);
+    for victim in [Victim::Consumer, Victim::Provider] {
+        let dying = match victim {
+            Victim::Consumer => &mut pair.consumer,
+            Victim::Provider => &mut pair.provider,
+        };
+        dying.kill().await.unwrap();
+        dying.start().await.unwrap();
+        runs_again(&pair, &id, Moment::Running, false).await;
+        assert_eq!(live_contracts(&pair.consumer).await, agreed, "{victim:?}");
+    }
+    pair.audited().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_intent_whose_provider_stays_dead_is_placed_on_another() {
     let sandbox = support::sandbox();
     let settings = format!("{FAST}\n{}", offer("1", "1Gi", 8));
