@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use runtime::{Driver, LogStream, Restart, StartError, Status};
-use support::{BATCH, Bench, command, counts_directories, hog, is_denied_sockets, soon, spec, spinner};
+use support::{BATCH, Bench, command, counts_directories, hog, holds_headers, is_denied_sockets, soon, spec, spinner};
 
 #[tokio::test]
 async fn a_command_runs_to_its_end_and_its_output_is_kept() {
@@ -49,6 +49,17 @@ async fn memory_beyond_the_limit_is_refused_and_named_as_the_reason() {
     assert!(reason.starts_with("out of memory: wanted 64 KiB more than the limit of 16 MiB leaves"), "{reason}");
     let usage = bench.driver.usage("hog").unwrap();
     assert_eq!((usage.memory_bytes, usage.memory_peak_bytes), (0, 16 << 20));
+}
+
+/// What the host keeps for a guest stands in no budget of memory: there is little of it.
+#[tokio::test]
+async fn a_guest_holds_few_things_of_the_hosts() {
+    let mut bench = Bench::new();
+    bench.start("some", &holds_headers(500), |_| {}).await;
+    assert_eq!(bench.until("some", Status::has_ended).await.last(), Some(&Status::Succeeded));
+    bench.start("many", &holds_headers(2000), |_| {}).await;
+    let reason = bench.until_failed("many").await;
+    assert_eq!(reason, "resource table has no free keys");
 }
 
 #[tokio::test]

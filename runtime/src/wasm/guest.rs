@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
@@ -22,8 +23,14 @@ use crate::spec::Spec;
 const PROGRAM: &str = "workload";
 /// Bytes that a guest may hand to the host in one call; the host's own streams take at most 1 MiB at once.
 const MAX_HANDED_OVER: usize = 4 << 20;
-/// Handles that a guest may have open at once: requests, streams, timers.
-const MAX_HANDLES: usize = 16 * 1024;
+/// Handles that a guest may have open at once: requests, headers, streams, timers, files. What is behind a handle is the
+/// host's memory and stands in no budget, so there are few and each is small: the most that 1024 sets of headers take is
+/// 16 MiB, as much as a small partition. A request under way takes about seven.
+const MAX_HANDLES: usize = 1024;
+/// Bytes of one set of headers, with what the host keeps beside them: what servers usually take is half of it.
+const MAX_HEADERS: usize = 16 * 1024;
+/// Random bytes that a guest may take in one call.
+const MAX_RANDOM: u64 = 1 << 20;
 /// Bytes that a guest may print in one call.
 const MAX_PRINTED: usize = 64 * 1024;
 /// Where the scratch directory appears.
@@ -36,6 +43,8 @@ pub(crate) struct Setup {
     pub(crate) account: Account,
     pub(crate) budget: Arc<Budget>,
     pub(crate) scratch: Option<PathBuf>,
+    /// Connections to other hosts that its instances may have, all together.
+    pub(crate) connections: Arc<Semaphore>,
 }
 
 /// One instance's state in its store.
@@ -70,17 +79,20 @@ impl Setup {
         }
         wasi.stdout(self.output(LogStream::Stdout)).stderr(self.output(LogStream::Stderr));
         // Hosts are allowed by name, and only wasi:http has names: sockets are for nobody.
+        wasi.max_random_size(MAX_RANDOM);
         wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
         if let Some(scratch) = &self.scratch {
             wasi.preopened_dir(scratch, SCRATCH, FsPerms::ReadWrite)?;
         }
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(MAX_HEADERS);
         let guest = Guest {
             wasi: wasi.build(),
-            http: WasiHttpCtx::new(),
+            http,
             table,
-            outgoing: Outgoing::new(self.spec.allow.network.clone()),
+            outgoing: Outgoing::new(self.spec.allow.network.clone(), Arc::clone(&self.connections)),
             share: Share::new(Arc::clone(&self.budget)),
             _ticking: ticker.ticking(),
         };

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -152,6 +152,7 @@ impl Wasm {
             account: Account::new(spec.limits.cpu_millis, now()),
             budget: Arc::new(Budget::new(spec.limits.memory_bytes)),
             scratch,
+            connections: Arc::new(Semaphore::new(outgoing::MAX_CONNECTIONS)),
             spec,
         })
     }

@@ -4,6 +4,7 @@
 //! name. A private address can be allowed as itself. Plain HTTP only: TLS is not done here, and asking for it is an error.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::BodyExt;
@@ -12,6 +13,7 @@ use hyper::http::uri::{Authority, Scheme, Uri};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 use wasmtime_wasi_http::{Error, RequestOptions, Result, WasiBody, WasiHttpHooks};
@@ -19,14 +21,20 @@ use wasmtime_wasi_http::{Error, RequestOptions, Result, WasiBody, WasiHttpHooks}
 /// How long a guest that sets no limit waits for a connection, and then for the head of the answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Connections to other hosts that one workload may have at once: each is an open file of the node's.
+pub(crate) const MAX_CONNECTIONS: usize = 64;
+/// Bytes that a guest may hand over to a body before they are sent; the host holds two or three times as much.
+const BODY_CHUNK: usize = 64 * 1024;
+
 /// The hosts that one workload may ask.
 pub(crate) struct Outgoing {
     allowed: Vec<String>,
+    connections: Arc<Semaphore>,
 }
 
 impl Outgoing {
-    pub(crate) fn new(allowed: Vec<String>) -> Self {
-        Self { allowed }
+    pub(crate) fn new(allowed: Vec<String>, connections: Arc<Semaphore>) -> Self {
+        Self { allowed, connections }
     }
 
     fn allows(&self, authority: &Authority) -> bool {
@@ -64,11 +72,22 @@ impl WasiHttpHooks for Outgoing {
         _processed: Box<dyn Future<Output = Result<()>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
         let allowed = request.uri().authority().is_some_and(|authority| self.allows(authority));
-        Box::new(async move { if allowed { send(request, options).await } else { Err(Error::HttpRequestDenied) } })
+        let permit = Arc::clone(&self.connections).try_acquire_owned();
+        Box::new(async move {
+            match permit {
+                _ if !allowed => Err(Error::HttpRequestDenied),
+                Ok(permit) => send(request, options, permit).await,
+                Err(_) => Err(Error::ConnectionLimitReached),
+            }
+        })
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        BODY_CHUNK
     }
 }
 
-async fn send(mut request: Request<WasiBody>, options: Option<RequestOptions>) -> Sent {
+async fn send(mut request: Request<WasiBody>, options: Option<RequestOptions>, permit: OwnedSemaphorePermit) -> Sent {
     if request.uri().scheme() != Some(&Scheme::HTTP) {
         return Err(Error::InternalError(Some("this provider sends plain HTTP only".into())));
     }
@@ -86,7 +105,10 @@ async fn send(mut request: Request<WasiBody>, options: Option<RequestOptions>) -
         timeout(answering, sender.send_request(request)).await.map_err(|_| Error::ConnectionReadTimeout)??;
     let response = response.map(|body| body.map_err(Error::from).boxed_unsync());
     // Whoever holds the answer drives this, and ends the connection by dropping it.
-    let rest = async move { connection.await.map_or(Ok(()), |ended| ended.map_err(Error::from)) };
+    let rest = async move {
+        let _permit = permit;
+        connection.await.map_or(Ok(()), |ended| ended.map_err(Error::from))
+    };
     Ok((response, Box::new(rest)))
 }
 
@@ -166,7 +188,7 @@ mod tests {
         check("*.example.org", "example.org", false);
         check("*.example.org", "evilexample.org", false);
         check("*", "example.org", false);
-        assert!(!Outgoing::new(vec![]).allows(&"example.org".parse().unwrap()));
+        assert!(!outgoing(&[], 1).allows(&"example.org".parse().unwrap()));
     }
 
     #[test]
@@ -201,12 +223,19 @@ mod tests {
         }
     }
 
-    async fn ask(allowed: &[&str], uri: String) -> Result<String> {
+    fn outgoing(allowed: &[&str], connections: usize) -> Outgoing {
+        Outgoing::new(allowed.iter().map(ToString::to_string).collect(), Arc::new(Semaphore::new(connections)))
+    }
+
+    async fn sent(outgoing: &mut Outgoing, uri: String) -> Sent {
         let body =
             http_body_util::Empty::new().map_err(|never: std::convert::Infallible| match never {}).boxed_unsync();
         let request = Request::get(uri).header("host", "web").body(body).unwrap();
-        let mut outgoing = Outgoing::new(allowed.iter().map(ToString::to_string).collect());
-        let (response, rest) = Box::into_pin(outgoing.send_request(request, None, Box::new(async { Ok(()) }))).await?;
+        Box::into_pin(outgoing.send_request(request, None, Box::new(async { Ok(()) }))).await
+    }
+
+    async fn ask(allowed: &[&str], uri: String) -> Result<String> {
+        let (response, rest) = sent(&mut outgoing(allowed, 1), uri).await?;
         let rest = tokio::spawn(Box::into_pin(rest));
         let bytes = response.into_body().collect().await?.to_bytes();
         rest.abort();
@@ -232,5 +261,25 @@ mod tests {
         assert!(matches!(ask(&["127.0.0.1"], "https://127.0.0.1/".into()).await, Err(Error::InternalError(_))));
         assert_eq!(ask(&["127.0.0.1"], to("127.0.0.1")).await.unwrap(), "hi");
         assert!(served.await.unwrap().starts_with("GET /a?b=c HTTP/1.1\r\nhost: web\r\n"));
+    }
+
+    #[tokio::test]
+    async fn a_workload_has_so_many_connections_at_once_and_no_more() {
+        use tokio::io::AsyncWriteExt;
+        let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}/", server.local_addr().unwrap());
+        tokio::spawn(async move {
+            let mut open = vec![];
+            while let Ok((mut stream, _)) = server.accept().await {
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nh").await.unwrap();
+                open.push(stream);
+            }
+        });
+        let mut outgoing = outgoing(&["127.0.0.1"], 2);
+        let (first, _second) =
+            (sent(&mut outgoing, uri.clone()).await.unwrap(), sent(&mut outgoing, uri.clone()).await.unwrap());
+        assert!(matches!(sent(&mut outgoing, uri.clone()).await, Err(Error::ConnectionLimitReached)));
+        drop(first);
+        let _third = sent(&mut outgoing, uri).await.unwrap();
     }
 }

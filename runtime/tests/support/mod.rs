@@ -246,3 +246,28 @@ pub fn is_denied_sockets() -> Vec<u8> {
             (export "wasi:cli/run@0.2.3" (instance $exported)))"#;
     wat::parse_str(text).unwrap()
 }
+
+/// Succeeds if it can have as many sets of headers at once as `count`.
+pub fn holds_headers(count: usize) -> Vec<u8> {
+    let text = format!(
+        r#"(component
+            (import "wasi:http/types@0.2.3" (instance $types
+                (export "fields" (type $fields (sub resource)))
+                (export "[constructor]fields" (func (result (own $fields))))))
+            (core func $make (canon lower (func $types "[constructor]fields")))
+            (core module $m
+                (import "host" "make" (func $make (result i32)))
+                (func (export "run") (result i32) (local $left i32)
+                    (local.set $left (i32.const {count}))
+                    (loop $again
+                        (drop (call $make))
+                        (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+                        (br_if $again (local.get $left)))
+                    (i32.const 0)))
+            (core instance $i (instantiate $m (with "host" (instance (export "make" (func $make))))))
+            (func $run (result (result)) (canon lift (core func $i "run")))
+            (instance $exported (export "run" (func $run)))
+            (export "wasi:cli/run@0.2.3" (instance $exported)))"#
+    );
+    wat::parse_str(text).unwrap()
+}
