@@ -2,9 +2,11 @@
 //!
 //! A file is written beside its place and renamed into it, and its digest is checked again whenever it is read, so that a
 //! torn or damaged file is noticed, dropped and asked for anew. Over the total limit the least recently used module goes,
-//! never one that a workload uses. All calls do file work and may block.
+//! never one that a workload uses. What customers send makes room for itself among what customers have sent: it pushes out
+//! nothing that the node's owner has put there, which a mark beside the file tells. Only [`Cache::contains`], [`Cache::hold`] and
+//! [`Cache::total_bytes`] never wait for the disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -13,6 +15,9 @@ use std::time::UNIX_EPOCH;
 
 use crate::logs::lock;
 use crate::spec::Digest;
+
+/// What the name of the mark ends with that makes the module of that name the owner's.
+const OWNERS: &str = "own";
 
 /// How large a cache may become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,8 +54,8 @@ pub enum CacheError {
         /// The limit for one module.
         limit: u64,
     },
-    /// Every module in the cache is in use and no room is left.
-    #[error("no room for a module of {size} bytes: all others are in use")]
+    /// Every module that might make room is in use, or is the owner's.
+    #[error("no room for a module of {size} bytes: all others are in use, or not to be pushed out by it")]
     Full {
         /// Its size.
         size: u64,
@@ -76,6 +81,9 @@ pub struct Cache {
     directory: PathBuf,
     limits: CacheLimits,
     index: Mutex<Index>,
+    /// Held over file work that changes the directory, and taken before the index: one writer at a time keeps the two the
+    /// same, and nobody who only looks into the index waits for the disk.
+    writing: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -91,6 +99,16 @@ struct Module {
     size: u64,
     last_use: u64,
     users: u32,
+    whose: Whose,
+}
+
+/// Who wanted a module to be here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Whose {
+    /// A customer: goes before the owner's.
+    Customers,
+    /// The node's owner.
+    Owners,
 }
 
 impl Index {
@@ -101,15 +119,27 @@ impl Index {
         Some(module)
     }
 
-    fn forget(&mut self, digest: Digest) {
-        if let Some(module) = self.modules.remove(&digest) {
-            self.total -= module.size;
+    fn release(&mut self, digest: Digest) {
+        if let Some(module) = self.modules.get_mut(&digest) {
+            module.users = module.users.saturating_sub(1);
         }
     }
 
-    fn victim(&self) -> Option<Digest> {
-        let unused = self.modules.iter().filter(|(_, module)| module.users == 0);
-        unused.min_by_key(|(_, module)| module.last_use).map(|(digest, _)| *digest)
+    fn insert(&mut self, digest: Digest, module: Module) {
+        self.total += module.size;
+        self.modules.insert(digest, module);
+    }
+
+    fn forget(&mut self, digest: Digest) -> Option<Module> {
+        let module = self.modules.remove(&digest)?;
+        self.total -= module.size;
+        Some(module)
+    }
+
+    /// What goes first for a module of so and so.
+    fn victim(&self, whose: Whose) -> Option<Digest> {
+        let unused = self.modules.iter().filter(|(_, module)| module.users == 0 && module.whose <= whose);
+        unused.min_by_key(|(_, module)| (module.whose, module.last_use)).map(|(digest, _)| *digest)
     }
 }
 
@@ -121,9 +151,7 @@ pub struct InUse {
 
 impl Drop for InUse {
     fn drop(&mut self) {
-        if let Some(module) = lock(&self.cache.index).modules.get_mut(&self.digest) {
-            module.users = module.users.saturating_sub(1);
-        }
+        lock(&self.cache.index).release(self.digest);
     }
 }
 
@@ -133,45 +161,51 @@ impl Cache {
     pub fn open(directory: impl Into<PathBuf>, limits: CacheLimits) -> Result<Self, CacheError> {
         let directory = directory.into();
         let mut found = Vec::new();
-        read_directory(&directory, &mut found)
+        let owners = read_directory(&directory, &mut found)
             .map_err(|source| CacheError::Disk { path: directory.clone(), source })?;
         // Use is not recorded on disk: after a restart the order is that of arrival.
         found.sort();
         let mut index = Index::default();
         for (_, digest, size) in found {
             index.uses += 1;
-            index.total += size;
-            index.modules.insert(digest, Module { size, last_use: index.uses, users: 0 });
+            let (last_use, is_owners) = (index.uses, owners.contains(&digest));
+            let whose = if is_owners { Whose::Owners } else { Whose::Customers };
+            index.insert(digest, Module { size, last_use, users: 0, whose });
         }
-        Ok(Self { directory, limits, index: Mutex::new(index) })
+        Ok(Self { directory, limits, index: Mutex::new(index), writing: Mutex::default() })
     }
 
-    /// Keeps a module; returns its name. Putting what is there already changes nothing.
+    /// Keeps a module of the node's owner; returns its name. Putting what is there already changes nothing, but that it
+    /// is the owner's from then on.
     pub fn put(&self, bytes: &[u8]) -> Result<Digest, CacheError> {
         self.fits(bytes)?;
         let digest = Digest::of(bytes);
-        self.store(digest, bytes)?;
+        self.store(digest, bytes, Whose::Owners)?;
         Ok(digest)
     }
 
-    /// Keeps a module that came from elsewhere under a name, if it is the one.
+    /// Keeps a module that came from a customer under a name, if it is the one.
     pub fn put_expecting(&self, expected: Digest, bytes: &[u8]) -> Result<(), CacheError> {
         self.fits(bytes)?;
         let found = Digest::of(bytes);
         if found != expected {
             return Err(CacheError::OtherContent { expected, found });
         }
-        self.store(expected, bytes)
+        self.store(expected, bytes, Whose::Customers)
     }
 
     /// The module's bytes, checked.
     pub fn get(&self, digest: Digest) -> Result<Vec<u8>, CacheError> {
-        lock(&self.index).touch(digest).ok_or(CacheError::Unknown(digest))?;
+        // Nobody takes it away while it is read.
+        lock(&self.index).touch(digest).ok_or(CacheError::Unknown(digest))?.users += 1;
         let path = self.path(digest);
-        match fs::read(&path) {
+        let read = fs::read(&path);
+        lock(&self.index).release(digest);
+        match read {
             Ok(bytes) if Digest::of(&bytes) == digest => Ok(bytes),
             Ok(_) => {
                 tracing::warn!(%digest, "dropped a damaged module");
+                let _writing = lock(&self.writing);
                 lock(&self.index).forget(digest);
                 self.remove(digest)?;
                 Err(CacheError::Damaged(digest))
@@ -205,37 +239,80 @@ impl Cache {
         if size > limit { Err(CacheError::TooLarge { size, limit }) } else { Ok(()) }
     }
 
-    /// One writer at a time: the lock is held over the file work, which is what keeps index and directory the same.
-    fn store(&self, digest: Digest, bytes: &[u8]) -> Result<(), CacheError> {
-        let mut index = lock(&self.index);
-        if index.touch(digest).is_some() {
-            return Ok(());
+    fn store(&self, digest: Digest, bytes: &[u8], whose: Whose) -> Result<(), CacheError> {
+        let _writing = lock(&self.writing);
+        let known = lock(&self.index).touch(digest).map(|module| module.whose);
+        if known.is_none() {
+            self.make_room(bytes.len() as u64, whose)?;
+            self.write(digest, bytes)?;
         }
-        let size = bytes.len() as u64;
-        while index.total + size > self.limits.total_bytes {
-            let victim = index.victim().ok_or(CacheError::Full { size })?;
-            self.remove(victim)?;
-            index.forget(victim);
-            tracing::debug!(digest = %victim, "evicted a module");
+        if known.is_none_or(|known| known < whose) {
+            self.mark(digest, whose)?;
         }
-        index.temporaries += 1;
-        let temporary = self.directory.join(format!("{digest}.{}.part", index.temporaries));
+        Ok(())
+    }
+
+    fn write(&self, digest: Digest, bytes: &[u8]) -> Result<(), CacheError> {
+        let number = {
+            let mut index = lock(&self.index);
+            index.temporaries += 1;
+            index.temporaries
+        };
+        let temporary = self.directory.join(format!("{digest}.{number}.part"));
         write(&temporary, &self.path(digest), bytes).map_err(|source| {
             let _ = fs::remove_file(&temporary);
             CacheError::Disk { path: temporary, source }
         })?;
-        let last_use = index.uses;
-        index.total += size;
-        index.modules.insert(digest, Module { size, last_use, users: 0 });
+        let mut index = lock(&self.index);
+        let (size, last_use) = (bytes.len() as u64, index.uses);
+        index.insert(digest, Module { size, last_use, users: 0, whose: Whose::Customers });
         Ok(())
     }
 
-    fn remove(&self, digest: Digest) -> Result<(), CacheError> {
-        let path = self.path(digest);
-        match fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(CacheError::Disk { path, source }),
-            _ => Ok(()),
+    /// Says whose a module is.
+    fn mark(&self, digest: Digest, whose: Whose) -> Result<(), CacheError> {
+        if whose == Whose::Owners {
+            let path = self.path(digest).with_extension(OWNERS);
+            fs::File::create(&path).map_err(|source| CacheError::Disk { path, source })?;
         }
+        if let Some(module) = lock(&self.index).modules.get_mut(&digest) {
+            module.whose = whose;
+        }
+        Ok(())
+    }
+
+    /// Evicts until there is room for so many bytes.
+    fn make_room(&self, size: u64, whose: Whose) -> Result<(), CacheError> {
+        loop {
+            let (victim, module) = {
+                let mut index = lock(&self.index);
+                if index.total + size <= self.limits.total_bytes {
+                    return Ok(());
+                }
+                let victim = index.victim(whose).ok_or(CacheError::Full { size })?;
+                // Forgotten before it is removed: so nobody can begin to use it in between.
+                let Some(module) = index.forget(victim) else { continue };
+                (victim, module)
+            };
+            if let Err(error) = self.remove(victim) {
+                lock(&self.index).insert(victim, module);
+                return Err(error);
+            }
+            tracing::debug!(digest = %victim, "evicted a module");
+        }
+    }
+
+    fn remove(&self, digest: Digest) -> Result<(), CacheError> {
+        let module = self.path(digest);
+        for path in [module.with_extension(OWNERS), module] {
+            match fs::remove_file(&path) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(CacheError::Disk { path, source });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn path(&self, digest: Digest) -> PathBuf {
@@ -249,9 +326,11 @@ fn write(temporary: &Path, place: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::rename(temporary, place)
 }
 
-/// Lists modules with their time of arrival in nanoseconds; removes half-written ones; leaves strangers' files alone.
-fn read_directory(directory: &Path, found: &mut Vec<(u128, Digest, u64)>) -> io::Result<()> {
+/// Lists modules with their time of arrival in nanoseconds, and returns which are marked as the owner's; removes what is
+/// half-written; leaves strangers' files alone.
+fn read_directory(directory: &Path, found: &mut Vec<(u128, Digest, u64)>) -> io::Result<BTreeSet<Digest>> {
     fs::create_dir_all(directory)?;
+    let mut owners = BTreeSet::new();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         let name = entry.file_name();
@@ -260,14 +339,19 @@ fn read_directory(directory: &Path, found: &mut Vec<(u128, Digest, u64)>) -> io:
         if !metadata.is_file() {
             continue;
         }
-        if name.ends_with(".part") {
-            fs::remove_file(entry.path())?;
-        } else if let Ok(digest) = name.parse::<Digest>() {
-            let arrived = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
-            found.push((arrived.as_nanos(), digest, metadata.len()));
+        match name.split_once('.') {
+            Some((digest, OWNERS)) => owners.extend(digest.parse::<Digest>()),
+            Some((_, rest)) if rest.ends_with("part") => fs::remove_file(entry.path())?,
+            Some(_) => {}
+            None => {
+                if let Ok(digest) = name.parse::<Digest>() {
+                    let arrived = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+                    found.push((arrived.as_nanos(), digest, metadata.len()));
+                }
+            }
         }
     }
-    Ok(())
+    Ok(owners)
 }
 
 #[cfg(test)]
@@ -339,6 +423,40 @@ mod tests {
     }
 
     #[test]
+    fn what_customers_send_pushes_out_nothing_of_the_owners() {
+        let (directory, cache) = cache(100);
+        let sent = |cache: &Cache, byte: u8| cache.put_expecting(Digest::of(&[byte; 40]), &[byte; 40]);
+        let digest = |byte: u8| Digest::of(&[byte; 40]);
+        cache.put(&[1; 40]).unwrap();
+        for byte in 2..9 {
+            sent(&cache, byte).unwrap();
+        }
+        let check = |cache: &Cache, there: [bool; 3]| {
+            assert_eq!([digest(1), digest(7), digest(8)].map(|digest| cache.contains(digest)), there);
+        };
+        check(&cache, [true, false, true]);
+        // Nor after a restart, nor what a customer sent first.
+        let again = Cache::open(directory.path().join("modules"), CacheLimits { module_bytes: 64, total_bytes: 100 });
+        let again = again.unwrap();
+        again.put(&[8; 40]).unwrap();
+        assert!(matches!(sent(&again, 9), Err(CacheError::Full { size: 40 })));
+        check(&again, [true, false, true]);
+        // The owner's makes room for itself among all.
+        again.put(&[7; 40]).unwrap();
+        check(&again, [false, true, true]);
+        check(&reopen(&directory), [false, true, true]);
+    }
+
+    #[test]
+    fn who_only_looks_does_not_wait_for_the_disk() {
+        let (_directory, cache) = cache(100);
+        let digest = cache.put(b"module").unwrap();
+        let _writing = lock(&cache.writing);
+        assert!(cache.contains(digest) && cache.hold(digest).is_some() && cache.total_bytes() == 6);
+        assert_eq!(cache.get(digest).unwrap(), b"module");
+    }
+
+    #[test]
     fn a_damaged_file_is_noticed_dropped_and_can_be_put_again() {
         let (directory, cache) = cache(1000);
         let digest = cache.put(b"module").unwrap();
@@ -360,6 +478,8 @@ mod tests {
         assert_eq!(reopen(&directory).total_bytes(), 6);
         let mut names: Vec<_> = fs::read_dir(modules).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
-        assert_eq!(names, [Digest::of(b"module").to_string().as_str(), "README"].map(std::ffi::OsString::from));
+        let digest = Digest::of(b"module").to_string();
+        let kept = [digest.as_str(), &format!("{digest}.own"), "README"].map(std::ffi::OsString::from);
+        assert_eq!(names, kept);
     }
 }
