@@ -32,8 +32,8 @@ pub(super) struct Router {
     pub(super) connections: Arc<Semaphore>,
     /// The limit of other streams that the far end opens.
     pub(super) inbound: Arc<Semaphore>,
-    /// One component at a time is taken in.
-    pub(super) module: Semaphore,
+    /// One component at a time is taken in from one peer, under however many contracts.
+    pub(super) module: Arc<Semaphore>,
     pub(super) meter: Arc<Meter>,
     /// Called when the router is removed.
     pub(super) stop: CancellationToken,
@@ -64,6 +64,7 @@ impl Routers {
         if old.filter(same).is_some() {
             return;
         }
+        let of_peer = routers.values().find(|other| other.peer == peer.node).map(|other| Arc::clone(&other.module));
         let router = Router {
             contract,
             side,
@@ -71,7 +72,7 @@ impl Routers {
             keys,
             connections: Arc::new(Semaphore::new(streams as usize)),
             inbound: Arc::new(Semaphore::new(INBOUND)),
-            module: Semaphore::new(1),
+            module: of_peer.unwrap_or_else(|| Arc::new(Semaphore::new(1))),
             // What has passed under a contract is one sum, whatever its keys were.
             meter: old.map_or_else(|| Meter::new(contract, Arc::clone(&self.board)), |old| Arc::clone(&old.meter)),
             stop: self.stop.child_token(),

@@ -12,7 +12,7 @@ use rear_proto::{
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional_with_sizes},
-    sync::OwnedSemaphorePermit,
+    sync::{AcquireError, OwnedSemaphorePermit},
     time::timeout,
 };
 
@@ -113,7 +113,8 @@ async fn receive(
         let text = format!("the component has {size} bytes, over this node's limit of {limit}");
         return Err(Failure::Refused(Refusal::new(Code::TooLarge, text)));
     }
-    let turn = async { tokio::try_join!(router.module.acquire(), hub.modules.acquire()) };
+    // One after the other: whoever waits for its peer's turn keeps nobody else from theirs.
+    let turn = async { Ok::<_, AcquireError>((router.module.acquire().await?, hub.modules.acquire().await?)) };
     let Ok(Ok(_turn)) = timeout(TURN, turn).await else {
         return Err(Failure::Refused(Refusal::from(Code::Overloaded).retry_after(RETRY_AFTER)));
     };

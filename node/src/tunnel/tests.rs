@@ -148,8 +148,9 @@ impl World for Fake {
     }
 
     async fn metered(&self, contract: ContractId, reading: Reading) {
-        assert_eq!(contract, CONTRACT);
-        let _ = self.told.send(Told::Metered(reading));
+        if contract == CONTRACT {
+            let _ = self.told.send(Told::Metered(reading));
+        }
     }
 }
 

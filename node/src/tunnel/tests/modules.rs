@@ -1,6 +1,12 @@
 //! Components on their way to a provider.
 
+use tokio::io::AsyncWriteExt as _;
+
 use super::*;
+use crate::tunnel::{
+    secure::{self, Keys, Secure},
+    words::{self, MAX_WORDS, Opening, Purpose, Verdict},
+};
 
 impl End {
     fn has_module(&self, bytes: &[u8]) -> Digest {
@@ -80,4 +86,41 @@ async fn a_consumer_takes_in_no_components() {
     provider.tunnels.ship(1, CONTRACT, digest);
     assert_eq!(provider.refusal(1).await.code(), Code::NotFound);
     assert!(consumer.fake.modules.lock().unwrap().is_empty());
+}
+
+/// Opens a stream to a provider, under a contract that it has with `peer`, and says that a component will follow.
+async fn offers(provider: &End, peer: NodeId, contract: ContractId, bytes: &[u8]) -> Secure<DuplexStream> {
+    let (near, far) = duplex(PIPE);
+    provider.tunnels.take_in(peer, Box::new(far));
+    let keys = Keys { secret: SECRETS[0].into(), remote: public(&SECRETS[1]) };
+    let mut stream = soon(secure::initiate(near, &keys, &contract)).await.unwrap();
+    let purpose = Purpose::Module { digest: digest_of(bytes), size: bytes.len() as u64 };
+    words::write(&mut stream, &Opening::from(purpose), MAX_WORDS).await.unwrap();
+    stream.flush().await.unwrap();
+    stream
+}
+
+/// Slow on purpose, under as many contracts as it likes.
+#[tokio::test]
+async fn one_customers_components_keep_nobody_elses_waiting() {
+    let (_consumer, provider) = strangers(Pace::default());
+    let contract = |n: u8| ContractId([n; 16]);
+    let install = |n: u8, peer: NodeId| {
+        let peer = Party { node: peer, addresses: Vec::new() };
+        provider.tunnels.install(Route { contract: contract(n), peer, ..route(Side::Provider) });
+    };
+    (1..=3).for_each(|n| install(n, CONSUMER));
+    install(4, STRANGER);
+    let mut first = offers(&provider, CONSUMER, contract(1), b"never sent").await;
+    assert_eq!(soon(words::verdict(&mut first)).await.unwrap(), Verdict::Go);
+    let mut others = Vec::new();
+    for n in [1, 1, 2, 2, 2, 3, 3, 3] {
+        others.push(offers(&provider, CONSUMER, contract(n), b"never sent either").await);
+    }
+    let mut stream = offers(&provider, STRANGER, contract(4), b"sent").await;
+    assert_eq!(soon(words::verdict(&mut stream)).await.unwrap(), Verdict::Go);
+    stream.write_all(b"sent").await.unwrap();
+    stream.flush().await.unwrap();
+    assert_eq!(soon(words::verdict(&mut stream)).await.unwrap(), Verdict::Done);
+    assert!(provider.fake.modules.lock().unwrap().contains_key(&digest_of(b"sent")));
 }
