@@ -123,4 +123,8 @@ async fn one_customers_components_keep_nobody_elses_waiting() {
     stream.flush().await.unwrap();
     assert_eq!(soon(words::verdict(&mut stream)).await.unwrap(), Verdict::Done);
     assert!(provider.fake.modules.lock().unwrap().contains_key(&digest_of(b"sent")));
+    // It did not have to wait until they were turned away.
+    for other in &mut others {
+        assert!(futures::FutureExt::now_or_never(words::verdict(other)).is_none());
+    }
 }
