@@ -34,6 +34,8 @@ pub struct Manager {
     signer: Signer,
     me: NodeId,
     rng: Rng,
+    /// Which of its lives this node is in: how often it has started.
+    life: [u8; 4],
     /// The domain; `None` for a node that is of none.
     charter: Option<Charter>,
     /// This node's own certificate.
@@ -86,6 +88,8 @@ struct Peer {
     hello: Option<AskId>,
     /// HELLOs in a row that had none.
     unanswered: u32,
+    /// Which of its lives it is in, as its HELLO says.
+    life: Option<[u8; 4]>,
 }
 
 /// What was asked of a node.
@@ -128,6 +132,7 @@ impl Manager {
             me: signer.id(),
             signer,
             rng,
+            life: [0; 4],
             charter: None,
             own: None,
             addresses: Vec::new(),
@@ -206,7 +211,8 @@ impl Manager {
     }
 
     /// Comes to life: shows its credentials, forgets what is over, and looks for the members it knows.
-    pub fn start(&mut self, now: Time, _starts: u32, out: &mut Vec<Effect>) {
+    pub fn start(&mut self, now: Time, starts: u32, out: &mut Vec<Effect>) {
+        self.life = starts.to_be_bytes();
         let Restored { descriptor, revoked } = std::mem::take(&mut self.restored);
         if let Some(charter) = &mut self.charter {
             for (node, until) in revoked {

@@ -28,6 +28,23 @@ fn members_find_each_other_and_the_others_are_told_once() {
 }
 
 #[test]
+fn a_member_that_was_reborn_is_up_anew_though_its_old_connection_was_never_found_dead() {
+    let mut net = Net::domain(2);
+    net.connect(1, 2);
+    let mut say_life = |life: u8| {
+        let mut hello = net.hello_of(2);
+        hello.extensions.insert(2, vec![0, 0, 0, life]);
+        net.told.clear();
+        net.say(2, 1, Greeting::Hello(Box::new(hello)));
+        net.told_by(1)
+    };
+    say_life(7);
+    assert_eq!(say_life(7), [""; 0], "the same life is told once");
+    assert_eq!(say_life(8), ["up 2 node"]);
+    assert_eq!(say_life(8), [""; 0]);
+}
+
+#[test]
 fn strangers_learn_who_we_are_and_not_where() {
     let mut net = Net::domain(2);
     net.found(9, "beta", Config::default());

@@ -100,7 +100,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 512,
-            connections_per_peer: 4,
+            connections_per_peer: 8,
             pending_in: 128,
             pending_out: 128,
             requests: 512,

@@ -85,6 +85,8 @@ impl Peer {
 
 /// One connection.
 struct Link {
+    /// With whom.
+    peer: NodeId,
     /// Where the peer was dialled, or where its connection came from.
     address: Multiaddr,
     /// When the connection counts as dead; put off by each ping that comes back.

@@ -318,6 +318,26 @@ async fn a_peer_that_falls_silent_is_found_dead() {
 }
 
 #[tokio::test]
+async fn connections_that_died_unnoticed_do_not_keep_a_reborn_peer_out() {
+    let mut narrow = config(1, &[TCP]);
+    narrow.limits.connections_per_peer = 4;
+    let there = Node::start(narrow).await;
+    let (at, id) = (there.handle.listening().await.remove(0), there.id());
+    let echo = there.echo();
+    let mut dead = Vec::new();
+    for _ in 0..8 {
+        // One key, life after life: each falls silent with its connection still open.
+        let (freeze, frozen) = watch::channel(false);
+        let life = Node::silent(2).await;
+        soon(life.handle.dial(&relay(at.clone(), frozen).await)).await.unwrap();
+        assert!(soon(life.handle.ask(id, transport::Protocol::Rear, vec![], common::LONG)).await.is_ok());
+        freeze.send(true).unwrap();
+        dead.push((freeze, life));
+    }
+    drop(echo);
+}
+
+#[tokio::test]
 async fn connections_over_the_limit_of_a_peer_are_refused() {
     let mut narrow = config(1, &[TCP]);
     narrow.limits.connections = 8;

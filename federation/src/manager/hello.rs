@@ -1,10 +1,13 @@
 //! HELLO: who is at the other end of a connection, and what it knows of the domain that we do not.
 
 use kernel::{AskId, NodeId, Ticket, Time};
-use rear_proto::{Answer, Code, Refusal, Request, flavour::Party, message::Hello};
+use rear_proto::{Answer, Code, Extensions, Refusal, Request, flavour::Party, message::Hello};
 
 use super::{Asked, Manager, Peer, bounded};
 use crate::{authorise::not_a_member, mail::Effect, record, timers::Timer};
+
+/// The extension of HELLO that says in which of its lives a node is: how often it has started.
+const LIFE: u16 = 2;
 
 /// How often the time to the next HELLO doubles, where none is answered.
 const DOUBLINGS: u32 = 5;
@@ -46,12 +49,16 @@ impl Manager {
 
     /// Returns what this node says of itself; where it is to be found, and whom it knows, is for members.
     fn hello(&mut self, now: Time, to: &NodeId) -> Hello {
+        let mut extensions = self.acquaintances(now, to);
+        if self.is_live(now, to) {
+            extensions.insert(LIFE, self.life.to_vec());
+        }
         Hello {
             credentials: self.credentials(),
             descriptor: self.charter.as_ref().and_then(|charter| charter.descriptor().cloned()),
             addresses: if self.is_live(now, to) { self.addresses.clone() } else { Vec::new() },
             now,
-            extensions: self.acquaintances(now, to),
+            extensions,
         }
     }
 
@@ -132,6 +139,7 @@ impl Manager {
             }
         }
         self.hear_of(now, &from, &extensions, out);
+        self.notice_rebirth(now, from, &extensions, out);
         if let Some(member) = self.members.get_mut(&from) {
             member.last_heard = Some(now);
         }
@@ -139,6 +147,17 @@ impl Manager {
             self.spread(now, out);
         }
         self.tend(now, out);
+    }
+
+    /// A node that has restarted is up anew, even where its old connections have not been found dead yet: whatever
+    /// it was told before, it may have forgotten.
+    fn notice_rebirth(&mut self, now: Time, node: NodeId, extensions: &Extensions, out: &mut Vec<Effect>) {
+        let life = extensions.get(&LIFE).and_then(|life| <[u8; 4]>::try_from(life.as_slice()).ok());
+        let (Some(life), Some(peer)) = (life, self.peers.get_mut(&node)) else { return };
+        if peer.life.replace(life).is_some_and(|before| before != life) {
+            peer.told = None;
+            self.settle(now, node, out);
+        }
     }
 
     /// Passes on what is new, in a HELLO to every member that is here; at most one round in a while.

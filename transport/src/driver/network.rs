@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use futures::future::Either;
-use kernel::Span;
+use kernel::{NodeId, Span};
 use libp2p::{
     Multiaddr, PeerId,
     core::ConnectedPoint,
@@ -105,8 +105,9 @@ impl Driver {
             self.book.reached(peer, address.clone());
         }
         let silence = self.silences.insert(connection, self.shared.config.patience().to_std());
-        self.links.insert(connection, Link { address: address.clone(), silence });
+        self.links.insert(connection, Link { peer, address: address.clone(), silence });
         self.redials.reached(&Target::Peer(peer));
+        self.make_room(peer);
         let state = self.peers.entry(peer).or_insert_with(|| Peer::new(&self.shared.config.limits));
         let is_first = state.connections == 0;
         state.connections = number;
@@ -126,6 +127,19 @@ impl Driver {
                 self.keep(peer, true);
                 self.redials.reached(&Target::Peer(peer));
             }
+        }
+    }
+
+    /// Closes the oldest connections of a peer that has more than half of what it may have.
+    ///
+    /// One that was killed and comes back has connections here that look alive until they have been silent for too
+    /// long; they must not keep it out.
+    fn make_room(&mut self, peer: NodeId) {
+        let most = (self.shared.config.limits.connections_per_peer / 2).max(1) as usize;
+        let of_peer: Vec<_> =
+            self.links.iter().filter(|(_, link)| link.peer == peer).map(|(connection, _)| *connection).collect();
+        for connection in &of_peer[..of_peer.len().saturating_sub(most)] {
+            self.swarm.close_connection(*connection);
         }
     }
 
