@@ -1,6 +1,7 @@
 //! The settings of the Contract Manager.
 
 use kernel::Span;
+use rear_proto::{Code, Refusal};
 use serde::{Deserialize, Serialize};
 
 /// What can be set of agreeing and of keeping to it.
@@ -49,6 +50,11 @@ pub struct Config {
     pub pending_per_buyer: usize,
     /// The most of them that all buyers may have.
     pub pending: usize,
+    /// The most orders and renewals that are taken of one buyer within an hour.
+    ///
+    /// Contracts and renewals are kept for good, also of a buyer that gives them back at once: at two kilobytes each,
+    /// this is three hundred megabytes a day from one that does nothing else, and more than a busy one needs.
+    pub orders_per_hour: u32,
 
     // -- memory -----------------------------------------------------------------------------------------
     /// For how long a key is remembered after what it named has ended.
@@ -61,6 +67,9 @@ pub struct Config {
     /// The most ended contracts, and the most ended holds, that are shown; all contracts stay in the ledger.
     pub ended_shown: usize,
 }
+
+/// Over which time orders are counted.
+pub(crate) const HOUR: Span = Span::secs(3600);
 
 impl Default for Config {
     fn default() -> Self {
@@ -80,6 +89,7 @@ impl Default for Config {
             capacity_back_within: Span::secs(15),
             pending_per_buyer: 32,
             pending: 4096,
+            orders_per_hour: 6000,
             keys_kept: Span::secs(3600),
             max_keys: 65_536,
             max_refusals_per_buyer: 256,
@@ -93,6 +103,12 @@ impl Config {
     pub(crate) fn keepalive_every(&self) -> Span {
         // A lease of nothing would keep the node busy with nothing else.
         self.lease.divided(3).max(Span::millis(10))
+    }
+
+    /// Says that a buyer has had all the promises that it gets in this hour, after which time it may ask again.
+    pub(crate) fn too_many_orders(&self, retry_after: Span) -> Refusal {
+        let text = format!("this buyer has placed {} orders and renewals within an hour", self.orders_per_hour);
+        Refusal::new(Code::Overloaded, text).retry_after(retry_after)
     }
 
     /// Returns the time that one try of a question may take.

@@ -26,6 +26,7 @@ mod keepalive;
 mod keys;
 pub mod mail;
 mod manager;
+mod quota;
 mod record;
 mod release;
 mod renew;

@@ -17,6 +17,7 @@ use crate::{
     config::Config,
     keys::Keys,
     mail::{Effect, Input},
+    quota::Quota,
     record::{HoldRecord, Name},
     release::Telling,
     seller::Sale,
@@ -59,6 +60,8 @@ pub struct Manager {
     /// Ends that another party has still to be told of.
     pub(crate) tellings: BTreeMap<Name, Telling>,
     pub(crate) keys: Keys,
+    /// What each buyer was promised lately.
+    pub(crate) quota: Quota,
 
     /// Questions of ours that wait for an answer.
     pub(crate) asks: BTreeMap<AskId, Purpose>,
@@ -137,6 +140,7 @@ impl Manager {
             shared: BTreeMap::new(),
             tellings: BTreeMap::new(),
             keys: Keys::default(),
+            quota: Quota::default(),
             asks: BTreeMap::new(),
             next_ask: 0,
             chores: Timers::default(),

@@ -10,6 +10,7 @@ use rear_proto::{
 use crate::{
     agreement::{Agreement, Renewing},
     buyer::is_silence,
+    config::HOUR,
     keys::{closed, reused},
     mail::Effect,
     manager::{Chore, Expiry, Manager, Purpose, none_yet, refuse},
@@ -65,6 +66,8 @@ impl Manager {
             return if same { Ok(before.clone()) } else { Err(reused(&agreement.name())) };
         }
         check_terms(ask, agreement, self.config.max_term, self.config.max_total_term)?;
+        let taken = self.quota.take(now, from, HOUR, self.config.orders_per_hour);
+        taken.map_err(|after| self.config.too_many_orders(after))?;
         let renewal =
             Renewal { ask: renew.ask.clone(), price: agreement.price, term: ask.term, at: now, extensions: none_yet() };
         let signed = Signed::new(renewal, &self.signer);

@@ -14,7 +14,7 @@ use rear_proto::{
 use crate::{
     agreement::{Agreement, node},
     close::Tell,
-    config::Config,
+    config::{Config, HOUR},
     keys::{closed, reused},
     mail::Effect,
     manager::{Expiry, Manager, none_yet, refuse},
@@ -84,6 +84,9 @@ impl Manager {
         }
         if let Err(refusal) = self.within_limits(now, order) {
             return refuse(ticket, refusal, out);
+        }
+        if let Err(after) = self.quota.take(now, &from, HOUR, self.config.orders_per_hour) {
+            return refuse(ticket, self.config.too_many_orders(after), out);
         }
         let allocation = node(&from, &order.key);
         let phase = Phase::Asked {

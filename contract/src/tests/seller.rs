@@ -322,6 +322,20 @@ fn a_renewal_is_within_the_sellers_limits() {
 }
 
 #[test]
+fn one_buyer_gets_so_many_promises_an_hour_and_repeats_cost_none() {
+    let mut world = World::new(Config { orders_per_hour: 3, ..Config::default() });
+    let contract = agreed(say(&mut world, reserve(order(1, Mode::Direct))));
+    release(&mut world, id(C), id(C), 1);
+    held(say(&mut world, reserve(order(2, Mode::Hold))));
+    held(say(&mut world, reserve(order(2, Mode::Hold))));
+    assert_eq!(code(&renew(&mut world, &contract, |_| {})), Some(Code::Closed));
+    let contract = agreed(say(&mut world, reserve(order(3, Mode::Direct))));
+    assert_eq!(code(&say(&mut world, reserve(order(4, Mode::Direct)))), Some(Code::Overloaded));
+    assert_eq!(code(&renew(&mut world, &contract, |_| {})), Some(Code::Overloaded));
+    assert_eq!(agreed(say(&mut world, reserve(order(3, Mode::Direct)))), contract);
+}
+
+#[test]
 fn release_beats_renew() {
     let mut world = world();
     let contract = agreed(say(&mut world, reserve(order(1, Mode::Direct))));

@@ -196,6 +196,7 @@ pub(super) const SECTIONS: &[Section] = &[
             ("capacity-back-within", "How long the answer to a RELEASE waits for the workloads to be gone, at most."),
             ("pending-per-buyer", "The most holds, and contracts not yet active, of one buyer."),
             ("pending", "The most of them of all buyers together."),
+            ("orders-per-hour", "The most orders and renewals that are taken of one buyer within an hour."),
             ("keys-kept", "How long the key of an order is remembered after what it named has ended."),
             ("max-keys", "The most keys that are remembered so; over it, the oldest are forgotten."),
             ("max-refusals-per-buyer", "The most refusals and early RELEASEs that are remembered of one buyer."),
