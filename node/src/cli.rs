@@ -369,7 +369,7 @@ impl Global {
 
     /// Returns the address to serve the API on, for `run`.
     fn api_to_serve(&self) -> anyhow::Result<Option<SocketAddr>> {
-        self.api.as_deref().map(|text| node::parse_api_address(text)).transpose()
+        self.api.as_deref().map(node::parse_api_address).transpose()
     }
 }
 
@@ -380,7 +380,7 @@ pub async fn run(cli: Cli) -> Exit {
         Color::Always => anstream::ColorChoice::Always.write_global(),
         Color::Never => anstream::ColorChoice::Never.write_global(),
     }
-    Exit::of(dispatch(cli).await)
+    Exit::of(Box::pin(dispatch(cli)).await)
 }
 
 /// Returns how much the program is to say of itself, by the count of `-v`.
@@ -403,13 +403,9 @@ async fn dispatch(cli: Cli) -> anyhow::Result<()> {
             node::init(&global, args, role).await
         }
         Command::Run(args) => node::run(&global, args.config, args.role.map(Role::from), args.listen).await,
-        Command::Node(RunOnly::Run(args)) => {
-            node::run(&global, args.config, Some(Role::Node), args.listen).await
-        }
+        Command::Node(RunOnly::Run(args)) => node::run(&global, args.config, Some(Role::Node), args.listen).await,
         Command::Domain(DomainCommand::Invite { role, ttl }) => domain::invite(&global, role.into(), ttl).await,
-        Command::Domain(DomainCommand::Members(table)) => {
-            tables::show(&global, &tables::MEMBERS, table.watch).await
-        }
+        Command::Domain(DomainCommand::Members(table)) => tables::show(&global, &tables::MEMBERS, table.watch).await,
         Command::Domain(DomainCommand::Remove { node }) => domain::remove(&global, &node).await,
         Command::Status(table) => tables::show(&global, &tables::STATUS, table.watch).await,
         Command::Peers(table) => tables::show(&global, &tables::PEERS, table.watch).await,

@@ -169,11 +169,12 @@ impl Config {
     /// # Errors
     /// When it can't be read, has an unknown key or a value that is none, with the line.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text =
-            fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         let config = Self::parse(&text).map_err(|error| ConfigError::Text {
             path: path.to_owned(),
-            line: error.span().map_or(1, |span| 1 + text.bytes().take(span.start).filter(|&byte| byte == b'\n').count()),
+            line: error
+                .span()
+                .map_or(1, |span| 1 + text.bytes().take(span.start).filter(|&byte| byte == b'\n').count()),
             what: one_line(error.message()),
         })?;
         config.check().map_err(|what| ConfigError::Value { path: path.to_owned(), what })?;

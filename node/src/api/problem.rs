@@ -64,11 +64,9 @@ impl From<Ended> for Problem {
 const fn status_of(code: Code) -> StatusCode {
     match code {
         Code::NotFound => StatusCode::NOT_FOUND,
-        Code::Malformed
-        | Code::BelowMinimum
-        | Code::NotAStep
-        | Code::CurrencyMismatch
-        | Code::UnsupportedVersion => StatusCode::UNPROCESSABLE_ENTITY,
+        Code::Malformed | Code::BelowMinimum | Code::NotAStep | Code::CurrencyMismatch | Code::UnsupportedVersion => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
         Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::NotAMember | Code::NotShared | Code::QuotaExceeded => StatusCode::FORBIDDEN,
         Code::Overloaded => StatusCode::TOO_MANY_REQUESTS,

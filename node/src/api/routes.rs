@@ -30,11 +30,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 // -- tables ---------------------------------------------------------------------------------------------------
 
 /// Shows a table, as `look` renders it.
-async fn table<T: Send + 'static>(state: &State, look: fn(&Managers, Time) -> T) -> Answer
-where
-    T: Into<Value>,
-{
-    Ok(axum::Json(state.0.mind.look(look).await?.into()))
+async fn table(state: &State, look: fn(&Managers, Time) -> Value) -> Answer {
+    Ok(axum::Json(state.0.mind.look(look).await?))
 }
 
 pub(crate) async fn status(Extract(state): Extract<State>) -> Answer {
@@ -127,11 +124,7 @@ pub(crate) struct Wait {
     wait_ms: Option<u64>,
 }
 
-pub(crate) async fn intent(
-    Extract(state): Extract<State>,
-    Path(id): Path<String>,
-    Asked(wait): Asked<Wait>,
-) -> Answer {
+pub(crate) async fn intent(Extract(state): Extract<State>, Path(id): Path<String>, Asked(wait): Asked<Wait>) -> Answer {
     let id = read::<IntentId>(&id)?;
     if let Some(after) = wait.after {
         let time = Duration::from_millis(wait.wait_ms.unwrap_or(0)).min(LONGEST_WAIT);
