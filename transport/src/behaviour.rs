@@ -19,7 +19,7 @@ pub(crate) struct Behaviour {
     pub(crate) streams: streams::Behaviour,
     /// Measures round trips and finds dead connections.
     pub(crate) ping: ping::Behaviour,
-    /// Tells peers the addresses that this node listens on, and hears theirs.
+    /// Tells peers which program this is, and no addresses.
     pub(crate) identify: identify::Behaviour,
     /// Finds nodes on the local network.
     pub(crate) mdns: Toggle<mdns::tokio::Behaviour>,

@@ -18,7 +18,7 @@ use crate::id;
 struct Entry {
     /// Told by the owner, or reached by a dial.
     told: Vec<Multiaddr>,
-    /// Said by the peer itself, or by somebody on the local network.
+    /// Said by somebody on the local network.
     heard: Vec<Multiaddr>,
     used: u64,
 }
@@ -118,10 +118,10 @@ pub(crate) fn split(mut address: Multiaddr) -> Result<(Multiaddr, Option<NodeId>
     }
 }
 
-/// Says whether an address that a peer claims is worth remembering, given where its connection comes from.
+/// Says whether an address that is claimed is worth remembering, given where whoever claims it is seen.
 ///
-/// Names are not believed, nor is an address less public than the one that the peer is seen at: otherwise a stranger
-/// could make this node knock at doors of its own network.
+/// Names are not believed, nor is an address less public than that: otherwise a stranger could make this node knock at
+/// doors of its own network.
 pub(crate) fn is_plausible(address: &Multiaddr, seen_at: &Multiaddr) -> bool {
     let mut parts = address.iter();
     let ip = match parts.next() {

@@ -87,8 +87,6 @@ impl Peer {
 struct Link {
     /// With whom.
     peer: NodeId,
-    /// Where the peer was dialled, or where its connection came from.
-    address: Multiaddr,
     /// When the connection counts as dead; put off by each ping that comes back.
     silence: Key,
 }

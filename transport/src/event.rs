@@ -54,8 +54,7 @@ pub enum Event {
         /// How long it took, rounded up to a millisecond.
         span: Span,
     },
-    /// A peer was found on the local network, as somebody there says. A hint, already remembered. What a peer says
-    /// of itself over a connection is remembered too, and told to nobody.
+    /// A peer was found on the local network, as somebody there says. A hint, already remembered.
     Found {
         /// The peer, as is only claimed.
         peer: NodeId,

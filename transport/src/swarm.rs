@@ -78,7 +78,8 @@ fn behaviour(config: &Config, key: &Keypair) -> io::Result<Behaviour> {
 
     let identify = identify::Config::new("/tombolo/1".to_owned(), key.public())
         .with_agent_version(format!("tombolo/{}", config.version))
-        .with_push_listen_addr_updates(true)
+        // Where this node listens is for its owner to tell, and strangers are told nothing of it.
+        .with_hide_listen_addrs(true)
         // Addresses are kept in our own book, which believes less.
         .with_cache_size(0);
 

@@ -227,40 +227,6 @@ async fn peers_learn_how_far_away_they_are() {
     assert!(round_trip > Span::ZERO);
 }
 
-/// Whoever connects may claim to listen anywhere: it is remembered for later, and told to nobody who would dial it.
-#[tokio::test]
-async fn where_a_peer_says_that_it_listens_is_remembered_and_not_told() {
-    let mut here = Node::listening(1, TCP).await;
-    let mut there = Node::start(config(2, &[TCP, QUIC])).await;
-    let address = here.handle.listening().await.remove(0);
-    // This node is never told an address of the other, so that it can dial one means that it has heard of it: which
-    // it may not yet have when the first ping comes back.
-    for _ in 0..20 {
-        soon(there.handle.dial(&address)).await.unwrap();
-        here.until(|event| match event {
-            Event::Found { peer, addresses } => panic!("{peer} is not known to be at {addresses:?}"),
-            Event::RoundTrip { peer, .. } => (peer == there.id()).then_some(()),
-            _ => None,
-        })
-        .await;
-        here.handle.block(there.id());
-        here.until_disconnected(there.id()).await;
-        there.until_disconnected(here.id()).await;
-        here.handle.unblock(there.id());
-        here.handle.keep(there.id(), true);
-        let dialled = here.until(|event| match event {
-            Event::Connected { peer, dialled, .. } if peer == there.id() => Some(dialled),
-            Event::Unreachable { .. } => Some(false),
-            _ => None,
-        });
-        if dialled.await {
-            return;
-        }
-        here.handle.keep(there.id(), false);
-    }
-    panic!("what was said was not remembered");
-}
-
 #[tokio::test]
 async fn an_idle_connection_is_closed_unless_its_peer_is_kept() {
     let (kept, other) = (Node::listening(1, TCP).await, Node::listening(3, TCP).await);

@@ -64,6 +64,7 @@ impl Codec for Raw {
 struct Strange {
     asks: request_response::Behaviour<Raw>,
     ping: libp2p::ping::Behaviour,
+    identify: libp2p::identify::Behaviour,
 }
 
 type Stranger = Swarm<Strange>;
@@ -77,7 +78,14 @@ async fn stranger(protocol: &'static str) -> (Stranger, Multiaddr) {
         .with_tokio()
         .with_tcp(Default::default(), libp2p::noise::Config::new, libp2p::yamux::Config::default)
         .unwrap()
-        .with_behaviour(|_| Strange { asks, ping: Default::default() })
+        .with_behaviour(|key| Strange {
+            asks,
+            ping: Default::default(),
+            identify: libp2p::identify::Behaviour::new(libp2p::identify::Config::new(
+                "/strange/1".to_owned(),
+                key.public(),
+            )),
+        })
         .unwrap()
         .with_swarm_config(|config| config.with_idle_connection_timeout(Duration::from_secs(60)))
         .build();
@@ -111,6 +119,46 @@ async fn send(stranger: &mut Stranger, node: &Node, bytes: &[u8]) -> Result<Vec<
         }
     })
     .await
+}
+
+/// Whoever connects may claim to listen anywhere, which leads to nothing; and it learns nothing of where this node does.
+#[tokio::test]
+async fn a_stranger_neither_tells_nor_is_told_where_one_listens() {
+    let (mut raw, listening) = stranger("/tombolo/rear/1").await;
+    let mut node = Node::listening(1, TCP).await;
+    let id = raw.local_peer_id().to_string().parse().unwrap();
+    raw.dial(node.handle.listening().await[0].parse::<Multiaddr>().unwrap()).unwrap();
+    let (mut heard, mut said) = (false, false);
+    soon(async {
+        while !heard || !said {
+            match raw.select_next_some().await {
+                SwarmEvent::Behaviour(StrangeEvent::Identify(libp2p::identify::Event::Received { info, .. })) => {
+                    assert_eq!(info.listen_addrs, Vec::<Multiaddr>::new());
+                    heard = true;
+                }
+                SwarmEvent::Behaviour(StrangeEvent::Identify(libp2p::identify::Event::Sent { .. })) => said = true,
+                _ => {}
+            }
+        }
+    })
+    .await;
+    raw.disconnect_peer_id(node.id().to_string().parse().unwrap()).unwrap();
+    let driving = async {
+        loop {
+            raw.select_next_some().await;
+        }
+    };
+    let gone = node.until(|event| match event {
+        Event::Found { addresses, .. } => panic!("{addresses:?} is told, of {listening}"),
+        Event::Disconnected { .. } => Some(()),
+        _ => None,
+    });
+    tokio::select! {
+        () = gone => {}
+        () = driving => {}
+    }
+    let error = node.handle.open(id).await.unwrap_err();
+    assert!(error.to_string().contains("no address of it is known"), "{error}");
 }
 
 fn frame(body: &[u8]) -> Vec<u8> {

@@ -7,7 +7,7 @@ use kernel::{NodeId, Span};
 use libp2p::{
     Multiaddr, PeerId,
     core::ConnectedPoint,
-    identify, mdns, ping,
+    mdns, ping,
     swarm::{ConnectionId, SwarmEvent},
 };
 
@@ -60,18 +60,7 @@ impl Driver {
         match event {
             BehaviourEvent::Streams(incoming) => self.handle_stream(incoming),
             BehaviourEvent::Ping(ping) => self.handle_ping(&ping),
-            BehaviourEvent::Identify(identify::Event::Received { connection_id, peer_id, info }) => {
-                let Some(link) = self.links.get(&connection_id) else { return };
-                let claimed = info.listen_addrs.into_iter().filter_map(|address| {
-                    let (address, _) = book::split(address).ok()?;
-                    book::is_plausible(&address, &link.address).then_some(address)
-                });
-                let claimed = claimed.take(self.shared.config.limits.known_addresses).collect();
-                // Remembered and not told: a stranger says this as often as it likes.
-                if let Some(peer) = id::node(&peer_id) {
-                    self.hear(peer, claimed);
-                }
-            }
+            // What a peer says of itself is for the owner to ask and to judge.
             BehaviourEvent::Identify(_) => {}
             BehaviourEvent::Mdns(mdns::Event::Discovered(found)) => {
                 // Somebody on this network says so: about as good as having been seen on it.
@@ -105,7 +94,7 @@ impl Driver {
             self.book.reached(peer, address.clone());
         }
         let silence = self.silences.insert(connection, self.shared.config.patience().to_std());
-        self.links.insert(connection, Link { peer, address: address.clone(), silence });
+        self.links.insert(connection, Link { peer, silence });
         self.redials.reached(&Target::Peer(peer));
         self.make_room(peer);
         let state = self.peers.entry(peer).or_insert_with(|| Peer::new(&self.shared.config.limits));
