@@ -455,6 +455,7 @@ impl Agent {
                 Output::Ask { .. }
                 | Output::KeepConnected(_)
                 | Output::Block(_)
+                | Output::Trust(..)
                 | Output::Install(_)
                 | Output::Remove { .. }
                 | Output::Transmit { .. }

@@ -254,6 +254,8 @@ pub enum Output {
     KeepConnected(Party),
     /// Close all connections to this node, and let it in no more.
     Block(NodeId),
+    /// Whether this node is a member, whose connections no stranger may crowd out.
+    Trust(NodeId, bool),
     // -- to the tunnel ----------------------------------------------------------------------------------
     /// Admit streams of this contract.
     Install(Route),
@@ -402,6 +404,7 @@ impl Output {
             Self::Start { .. } | Self::Stop { .. } | Self::Sweep { .. } | Self::Respond { .. } => true,
             Self::KeepConnected(_)
             | Self::Block(_)
+            | Self::Trust(..)
             | Self::Install(_)
             | Self::Remove { .. }
             | Self::Ship { .. }

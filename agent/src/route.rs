@@ -261,12 +261,14 @@ pub(crate) fn federation(effect: federation::Effect, out: &mut Vec<Routed>) {
         E::Reply { ticket, answer } => Routed::Reply { ticket, answer },
         E::MemberUp { party, role } => {
             let node = party.node;
+            out.push(Routed::Output(Output::Trust(node, true)));
             out.push(discovery(discovery::Input::EndpointUp { party, role }));
             out.push(contract(contract::Input::PeerUp { node }));
             vfabric(vfabric::Input::PeerUp { node })
         }
         E::MemberDown { node } => discovery(discovery::Input::EndpointDown { node }),
         E::MemberGone { node, removed } => {
+            out.push(Routed::Output(Output::Trust(node, false)));
             out.push(discovery(discovery::Input::EndpointGone { node }));
             if removed {
                 out.push(Routed::Output(Output::Block(node)));

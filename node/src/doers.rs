@@ -22,6 +22,7 @@ impl Doers for Outside {
             Output::Ask { ask, to, body, deadline } => self.net.ask(ask, to, *body, deadline),
             Output::KeepConnected(party) => self.net.keep_connected(party),
             Output::Block(node) => self.net.block(node),
+            Output::Trust(node, trust) => self.net.trust(node, trust),
             Output::Install(route) => self.tunnels.install(route),
             Output::Remove { contract } => self.tunnels.remove(contract),
             Output::Transmit { id, contract, ask, deadline } => {

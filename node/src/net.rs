@@ -70,6 +70,11 @@ impl Net {
         self.handle.block(node);
     }
 
+    /// Says whether a node is a member: no stranger's connection crowds out a member's.
+    pub fn trust(&self, node: NodeId, trust: bool) {
+        self.handle.trust(node, trust);
+    }
+
     /// Tells the mind what the transport tells, until the transport stops or `stop` is called.
     pub async fn listen(self, mut events: transport::Events, tunnels: impl TunnelDoor, stop: CancellationToken) {
         loop {

@@ -66,7 +66,8 @@ impl Config {
 /// What others may make this node hold; beyond each limit they get a prompt refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections in all. An eighth of them is left to those that this node dials.
+    /// Connections in all. An eighth of them is left to those that this node dials, and a quarter at most is for
+    /// strangers: peers that connect and that the owner does not trust. Over it, the oldest of theirs is closed.
     pub connections: u32,
     /// Connections with one peer.
     pub connections_per_peer: u32,
@@ -94,6 +95,13 @@ pub struct Limits {
     pub known_peers: usize,
     /// Addresses remembered of one peer: so many that were told or reached, and as many that were only heard.
     pub known_addresses: usize,
+}
+
+impl Limits {
+    /// Inbound connections of peers that are not trusted.
+    pub(crate) fn of_strangers(&self) -> usize {
+        (self.connections / 4).max(1) as usize
+    }
 }
 
 impl Default for Limits {

@@ -3,7 +3,12 @@
 mod dialling;
 mod network;
 
-use std::{collections::BTreeMap, future::poll_fn, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::poll_fn,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::{FutureExt as _, StreamExt as _};
 use kernel::NodeId;
@@ -50,6 +55,8 @@ pub(crate) struct Driver {
     dials: BTreeMap<ConnectionId, Dial>,
     /// Kept peers, and bootstrap addresses not reached yet.
     redials: Redials,
+    /// Peers that the owner trusts: strangers do not crowd them out.
+    trusted: BTreeSet<NodeId>,
     /// Connections that are up.
     links: BTreeMap<ConnectionId, Link>,
     /// How long each connection may still be silent.
@@ -87,6 +94,8 @@ impl Peer {
 struct Link {
     /// With whom.
     peer: NodeId,
+    /// Whether this node has dialled.
+    dialled: bool,
     /// When the connection counts as dead; put off by each ping that comes back.
     silence: Key,
 }
@@ -116,6 +125,7 @@ impl Driver {
             shared,
             peers: BTreeMap::new(),
             dials: BTreeMap::new(),
+            trusted: BTreeSet::new(),
             links: BTreeMap::new(),
             silences: DelayQueue::new(),
             listeners: Vec::new(),
@@ -241,7 +251,7 @@ impl Driver {
     }
 
     fn take_wishes(&mut self) {
-        let Said { addresses, blocked, kept } = self.shared.wishes.take();
+        let Said { addresses, blocked, kept, trusted } = self.shared.wishes.take();
         for (peer, addresses) in addresses {
             self.learn(peer, addresses);
         }
@@ -255,6 +265,13 @@ impl Driver {
         }
         for (peer, keep) in kept {
             self.keep(peer, keep);
+        }
+        for (peer, trust) in trusted {
+            if trust {
+                self.trusted.insert(peer)
+            } else {
+                self.trusted.remove(&peer)
+            };
         }
     }
 

@@ -128,6 +128,7 @@ pub(crate) struct Said {
     pub(crate) addresses: BTreeMap<NodeId, Vec<Multiaddr>>,
     pub(crate) blocked: BTreeMap<NodeId, bool>,
     pub(crate) kept: BTreeMap<NodeId, bool>,
+    pub(crate) trusted: BTreeMap<NodeId, bool>,
 }
 
 impl Wishes {
@@ -237,6 +238,13 @@ impl Handle {
     pub fn keep(&self, peer: NodeId, keep: bool) {
         self.shared.wishes.say(|said| {
             said.kept.insert(peer, keep);
+        });
+    }
+
+    /// Says whether a peer is trusted: the connections of one that is count for no stranger's.
+    pub fn trust(&self, peer: NodeId, trust: bool) {
+        self.shared.wishes.say(|said| {
+            said.trusted.insert(peer, trust);
         });
     }
 

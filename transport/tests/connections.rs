@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::collections::BTreeSet;
+
 use common::{Node, QUIC, TCP, config, soon};
 use kernel::Span;
 use tokio::{
@@ -320,4 +322,31 @@ async fn connections_over_the_limit_of_a_peer_are_refused() {
     assert!(soon(two.handle.ask(id, transport::Protocol::Rear, vec![], common::LONG)).await.is_err());
     assert!(soon(one.handle.ask(id, transport::Protocol::Rear, vec![], common::LONG)).await.is_ok());
     drop(echo);
+}
+
+#[tokio::test]
+async fn strangers_crowd_out_each_other_and_nobody_who_is_trusted() {
+    let mut narrow = config(1, &[TCP]);
+    narrow.limits.connections = 8;
+    let mut here = Node::start(narrow).await;
+    let at = here.handle.listening().await.remove(0);
+    let mut others = Vec::new();
+    for seed in 2..=4 {
+        others.push(Node::silent(seed).await);
+    }
+    // Two connections are for strangers, and the first comer is none.
+    here.handle.trust(others[0].id(), true);
+    for other in &others {
+        soon(other.handle.dial(&at)).await.unwrap();
+        here.until_connected(other.id()).await;
+    }
+    let late = Node::silent(5).await;
+    soon(late.handle.dial(&at)).await.unwrap();
+    let gone = |event| if let Event::Disconnected { peer } = event { Some(peer) } else { None };
+    assert_eq!(here.until(gone).await, others[1].id(), "the oldest stranger");
+    here.handle.trust(others[0].id(), false);
+    let later = Node::silent(6).await;
+    soon(later.handle.dial(&at)).await.unwrap();
+    let both = BTreeSet::from([here.until(gone).await, here.until(gone).await]);
+    assert_eq!(both, BTreeSet::from([others[0].id(), others[2].id()]), "it is one again");
 }

@@ -391,6 +391,7 @@ impl World {
             }
             Output::KeepConnected(_)
             | Output::Block(_)
+            | Output::Trust(..)
             | Output::Sweep { .. }
             | Output::Unexpose { .. }
             | Output::Changed(_) => {}

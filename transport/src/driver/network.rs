@@ -94,9 +94,10 @@ impl Driver {
             self.book.reached(peer, address.clone());
         }
         let silence = self.silences.insert(connection, self.shared.config.patience().to_std());
-        self.links.insert(connection, Link { peer, silence });
+        self.links.insert(connection, Link { peer, dialled, silence });
         self.redials.reached(&Target::Peer(peer));
         self.make_room(peer);
+        self.crowd_out_strangers();
         let state = self.peers.entry(peer).or_insert_with(|| Peer::new(&self.shared.config.limits));
         let is_first = state.connections == 0;
         state.connections = number;
@@ -128,6 +129,18 @@ impl Driver {
         let of_peer: Vec<_> =
             self.links.iter().filter(|(_, link)| link.peer == peer).map(|(connection, _)| *connection).collect();
         for connection in &of_peer[..of_peer.len().saturating_sub(most)] {
+            self.swarm.close_connection(*connection);
+        }
+    }
+
+    /// Closes the oldest connections of strangers where there are too many: keys cost nothing, so whoever has many
+    /// must not keep those out that are trusted, nor the stranger for ever that comes next and may be a newcomer.
+    fn crowd_out_strangers(&mut self) {
+        let strange = |link: &Link| !link.dialled && !self.trusted.contains(&link.peer);
+        let strangers: Vec<_> =
+            self.links.iter().filter(|(_, link)| strange(link)).map(|(connection, _)| *connection).collect();
+        let most = self.shared.config.limits.of_strangers();
+        for connection in &strangers[..strangers.len().saturating_sub(most)] {
             self.swarm.close_connection(*connection);
         }
     }
