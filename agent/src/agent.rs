@@ -14,6 +14,9 @@ use crate::{
     trace::Stories,
 };
 
+/// The most questions of either kind that wait for their answers: more than there are peers to ask at once by far.
+const MAX_QUESTIONS: usize = 65_536;
+
 /// Who a node is.
 #[derive(Debug, Clone)]
 pub struct Identity {
@@ -229,6 +232,11 @@ impl Agent {
         &self.managers
     }
 
+    /// Returns how many questions to others wait for their answers.
+    pub fn waiting(&self) -> usize {
+        self.asks.len() + self.sends.len()
+    }
+
     /// Turns an event into the first letter, or answers it at the door.
     fn admit(&mut self, now: Time, event: Event, batch: &mut Batch) {
         let mail = match event {
@@ -429,9 +437,21 @@ impl Agent {
                     }
                 }
                 Routed::Send { id, trace } => {
+                    if self.sends.len() >= MAX_QUESTIONS {
+                        self.sends.pop_first();
+                    }
                     self.sends.insert(id, (trace, now));
                 }
+                Routed::Sent { id } => {
+                    self.sends.remove(&id);
+                }
                 Routed::Ask { sender, ask, to, request, deadline, trace } => {
+                    // Whoever asks for us answers each in time; were one forgotten, it must not stay for ever.
+                    if self.asks.len() >= MAX_QUESTIONS
+                        && let Some(oldest) = self.asks.first_key_value().map(|(id, _)| *id)
+                    {
+                        self.answered(now, oldest, Err(Code::Timeout.into()));
+                    }
                     self.next_ask += 1;
                     let id = AskId(self.next_ask);
                     self.asks.insert(id, Asked { sender, ask, to: to.node, trace, at: now });

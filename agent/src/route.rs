@@ -40,6 +40,8 @@ pub(crate) enum Routed {
     FabricReply { ticket: Ticket, reply: Box<FabricReply> },
     /// A question to the far end of a contract.
     Send { id: u64, trace: Trace },
+    /// It has its answer, or was never said.
+    Sent { id: u64 },
     /// Something for the doers.
     Output(Output),
     /// A row to keep.
@@ -196,7 +198,10 @@ pub(crate) fn network(effect: network::Effect, out: &mut Vec<Routed>) {
         E::Heard { ticket, contract, peer, ask, trace } => {
             vfabric(vfabric::Input::Heard { ticket, contract, peer, ask, trace })
         }
-        E::Answered { id, reply } => vfabric(vfabric::Input::Answered { id, reply }),
+        E::Answered { id, reply } => {
+            out.push(Routed::Sent { id });
+            vfabric(vfabric::Input::Answered { id, reply })
+        }
         E::Turn { ticket, refusal } => {
             let answer = rear_proto::fabric::FabricAnswer::Refused(refusal);
             let reply = FabricReply { answer, steps: Vec::new(), extensions: Default::default() };

@@ -49,7 +49,7 @@ impl Stories {
         match trace {
             Trace::None => None,
             Trace::Own(story) => {
-                if self.own.len() >= MAX_STORIES {
+                if self.own.len() >= MAX_STORIES && !self.own.contains_key(&story) {
                     self.own.pop_first();
                 }
                 let began = *self.own.entry(story).or_insert(now);
