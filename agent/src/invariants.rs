@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{ContractId, Digest, FlavourId, Resource, Resources};
+use kernel::{ContractId, Digest, FlavourId, Key, NodeId, Resource, Resources};
 
 use crate::agent::Managers;
 
@@ -52,17 +52,18 @@ impl Grants {
     }
 }
 
-/// 4, *world*: both parties of a contract hold the same bytes.
+/// 4, *world*: both parties of a contract hold the same bytes, and over one order there is one contract.
 ///
 /// # Errors
-/// The first contract of which the two have different bytes.
+/// The first order over which two contracts are known.
 pub fn check_agreement(nodes: &[&Managers]) -> Result<(), Violation> {
-    let mut known: BTreeMap<ContractId, Digest> = BTreeMap::new();
+    // A contract's id follows from its bytes, so it is the order that tells which two should be the same.
+    let mut known: BTreeMap<(NodeId, Key), Digest> = BTreeMap::new();
     for managers in nodes {
         for contract in managers.contract.contracts() {
-            let digest = *known.entry(contract.id).or_insert(contract.digest);
+            let digest = *known.entry((contract.buyer, contract.key)).or_insert(contract.digest);
             if digest != contract.digest {
-                let what = format!("contract {}: one party has {digest}, another {}", contract.id, contract.digest);
+                let what = format!("order {}: one contract is {digest}, another {}", contract.key, contract.digest);
                 return Err(Violation { number: 4, what });
             }
         }

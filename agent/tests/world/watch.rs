@@ -1,0 +1,220 @@
+//! What must hold at every moment, checked after each event on the node that it came to, and between nodes whenever
+//! time passes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use agent::{Managers, Output, invariants};
+use kernel::{ContractId, Digest, Key, NodeId, Resource, Span, Time, Wake};
+use rear_proto::{Answer, local::Side};
+
+use super::World;
+
+/// How much longer than a lease two parties may disagree: what is on its way, and a sync.
+const SLACK: Span = Span::secs(2);
+/// After how many batches a node's memory is held against its disk.
+const MEMORY_EVERY: u64 = 16;
+/// So many wakes at one moment are a mind that keeps itself busy.
+const MOST_WAKES: u32 = 1000;
+
+/// What was seen so far.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    /// What was signed over each order.
+    signed: BTreeMap<(NodeId, Key), Digest>,
+    held: BTreeMap<(NodeId, Key), Digest>,
+    renewed: BTreeMap<(Digest, u32), Digest>,
+    /// Since when something that takes two is there at one node only, by that node's clock.
+    apart: BTreeMap<(usize, ContractId, Apart), Time>,
+    batches: u64,
+    wakes: (Time, u32),
+    /// How often each kind of thing was seen, so that a test can say that it was not idle.
+    pub(crate) seen: BTreeMap<&'static str, u64>,
+}
+
+/// What it takes two for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Apart {
+    /// A contract lives.
+    Lives,
+    /// The buyer's allocation is active.
+    Active,
+}
+
+impl Watch {
+    /// A clock has jumped: its node may take a lease more.
+    pub(crate) fn jumped(&mut self, node: usize) {
+        self.apart.retain(|(at, ..), _| *at != node);
+    }
+
+    /// A node has come to life: it gives everybody a fresh lease, and is given one.
+    pub(crate) fn reborn(&mut self, _node: usize) {
+        self.apart.clear();
+    }
+}
+
+impl World {
+    /// After an event: on the node that it came to.
+    pub(super) fn watch_node(&mut self, index: usize) {
+        let mut grants = std::mem::take(&mut self.nodes[index].grants);
+        let node = &self.nodes[index];
+        let Some(agent) = &node.agent else { return };
+        let managers = agent.managers();
+        if let Err(violation) = grants.check(managers) {
+            self.fail(format!("node {index}: {violation}"));
+        }
+        // No base shrinks in these worlds, so nothing is ever oversold, not even by a former life.
+        for book in managers.rear.books() {
+            if let Some(over) = Resource::ALL.into_iter().find(|it| book.taken.of(*it) > book.base.of(*it)) {
+                self.fail(format!("node {index}: of {over} {} is taken of {}", book.taken, book.base));
+            }
+        }
+        let living: BTreeSet<_> = managers.rear.living().map(|allocation| allocation.id).collect();
+        if let Some(instance) = node.instances.iter().find(|instance| !living.contains(&instance.allocation)) {
+            self.fail(format!("node {index}: {instance:?} runs, and its capacity is given back"));
+        }
+        self.nodes[index].grants = grants;
+    }
+
+    /// Now and then: whatever a node remembers must be what it would remember after a crash.
+    pub(super) fn watch_memory(&mut self, index: usize) {
+        self.watch.batches += 1;
+        if self.watch.batches.is_multiple_of(MEMORY_EVERY) {
+            self.check_memory(index);
+        }
+    }
+
+    /// Holds a node's memory against what is on its disk, or on the way there.
+    pub(super) fn check_memory(&self, index: usize) {
+        let node = &self.nodes[index];
+        let Some(agent) = &node.agent else { return };
+        let reborn = node.remember(&node.disk.all(), 0);
+        let (knows, keeps) = (kept(agent.managers(), self.now), kept(reborn.managers(), self.now));
+        if let Some(lost) = knows.difference(&keeps).next() {
+            self.fail(format!("node {index} would forget: {lost}"));
+        }
+        if let Some(invented) = keeps.difference(&knows).next() {
+            self.fail(format!("node {index} would remember what is not so: {invented}"));
+        }
+    }
+
+    /// What leaves a node: over one order there is one hold and one contract, and of each renewal one.
+    pub(super) fn watch_output(&mut self, index: usize, output: &Output) {
+        let Output::Reply { reply, .. } = output else { return };
+        let before = match &reply.answer {
+            Answer::Contract(signed) => {
+                let contract = signed.claimed().unwrap();
+                let order = contract.order.claimed().unwrap();
+                if contract.price.within(&order.ceiling) != Some(true) {
+                    self.fail(format!(
+                        "node {index} sells at {}, over the ceiling of {}",
+                        contract.price, order.ceiling
+                    ));
+                }
+                self.watch.count("contracts");
+                (self.watch.signed.insert((order.buyer, order.key), signed.digest()), signed.digest())
+            }
+            Answer::Reserved(signed) => {
+                let order = signed.claimed().unwrap().order.claimed().unwrap();
+                self.watch.count("holds");
+                (self.watch.held.insert((order.buyer, order.key), signed.digest()), signed.digest())
+            }
+            Answer::Renewed(signed) => {
+                let ask = signed.claimed().unwrap().ask.claimed().unwrap();
+                self.watch.count("renewals");
+                (self.watch.renewed.insert((ask.contract, ask.n), signed.digest()), signed.digest())
+            }
+            Answer::Refused(refusal) => return self.watch.count(refusal.code().name()),
+            _ => return,
+        };
+        if let (Some(before), now) = before
+            && before != now
+        {
+            self.fail(format!("node {index} promises twice over one order: {:?}", reply.answer));
+        }
+    }
+
+    /// Between nodes: both parties have the same bytes, and what takes two is not with one alone for over a lease.
+    pub(super) fn check_parties(&mut self) {
+        let up: Vec<_> = self.up().into_iter().collect();
+        let managers: Vec<_> = up.iter().map(|node| self.nodes[*node].agent.as_ref().unwrap().managers()).collect();
+        if let Err(violation) = invariants::check_agreement(&managers) {
+            self.fail(violation);
+        }
+        let mut apart = BTreeSet::new();
+        for (place, node) in up.iter().enumerate() {
+            for contract in managers[place].contract.contracts().filter(|contract| contract.state.is_live()) {
+                let other = if contract.role == Side::Consumer { contract.seller } else { contract.buyer };
+                let Some(other) = up.iter().position(|node| self.nodes[*node].id == other) else { continue };
+                let theirs = managers[other].contract.contract(&contract.id);
+                if !theirs.is_some_and(|theirs| theirs.state.is_live()) {
+                    apart.insert((*node, contract.id, Apart::Lives));
+                }
+                let active = |managers: &Managers| {
+                    let mut living = managers.rear.living();
+                    living.any(|it| it.contract == Some(contract.id) && it.status == rear::Status::Active)
+                };
+                if contract.role == Side::Consumer && active(managers[place]) && !active(managers[other]) {
+                    apart.insert((*node, contract.id, Apart::Active));
+                }
+            }
+        }
+        self.watch.apart.retain(|what, _| apart.contains(what));
+        for (node, contract, kind) in apart {
+            let now = self.nodes[node].clock.tell(self.now);
+            let since = *self.watch.apart.entry((node, contract, kind)).or_insert(now);
+            let lease = self.nodes[node].config.contract.lease;
+            // A provider that was reborn waits a lease to be active again, and then its buyer one to hear of that.
+            let most = if kind == Apart::Active { lease.times(2) } else { lease }.plus(SLACK);
+            if now.since(since) > most {
+                self.fail(format!("node {node} alone has contract {contract} ({kind:?}) for over {most}"));
+            }
+        }
+    }
+
+    /// A mind that wakes again and again without any time passing would keep a processor busy.
+    pub(super) fn watch_wakes(&mut self, node: usize, now: Time, why: Option<Wake>) {
+        let (at, count) = &mut self.watch.wakes;
+        *count = if *at == self.now { *count + 1 } else { 0 };
+        *at = self.now;
+        if *count > MOST_WAKES {
+            self.fail(format!("node {node} wakes again and again at {now:?}: {why:?}"));
+        }
+    }
+
+    /// Returns how often each kind of promise and refusal was said.
+    pub(crate) fn seen(&self) -> &BTreeMap<&'static str, u64> {
+        &self.watch.seen
+    }
+}
+
+impl Watch {
+    fn count(&mut self, what: &'static str) {
+        *self.seen.entry(what).or_default() += 1;
+    }
+}
+
+/// Returns what a node must not forget, each in a line.
+fn kept(managers: &Managers, now: Time) -> BTreeSet<String> {
+    let contracts = managers.contract.contracts().map(|it| {
+        let end = it.reason.map_or("lives", rear_proto::message::EndReason::name);
+        format!("contract {} of {:?} {end}", it.id, it.role)
+    });
+    let holds = managers.contract.reservations(now).map(|it| format!("hold {} {}", it.id, it.state.name()));
+    let allocations = managers.rear.living().map(|it| {
+        // That a virtual node is being released is not kept: its contract's end, or its intent's, is.
+        let own = it.role.flavour().is_some();
+        let over = own && it.status == rear::Status::Released;
+        format!("allocation {} {:?} {:?} {} over: {over}", it.id, it.role, it.contract, it.resources)
+    });
+    let books = managers.rear.books().map(|it| format!("flavour {} {} taken {}", it.flavour, it.base, it.taken));
+    // Of what is being deleted only the places are kept, and their contracts stand above.
+    let stays = |it: &orchestrator::IntentView| {
+        it.phase != orchestrator::Phase::Deleted && it.reason.as_deref() != Some("it is being deleted")
+    };
+    let intents = managers.orchestrator.intents().filter(stays).map(|it| {
+        let places: Vec<_> = it.workloads.iter().map(|workload| workload.contract).collect();
+        format!("intent {} failed: {} on {places:?}", it.id, it.phase == orchestrator::Phase::Failed)
+    });
+    let members = managers.federation.members().map(|it| format!("member {}", it.node));
+    contracts.chain(holds).chain(allocations).chain(books).chain(intents).chain(members).collect()
+}
