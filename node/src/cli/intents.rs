@@ -119,7 +119,9 @@ async fn wait_until_running(global: &Global, client: &Client, id: &str, timeout:
                 return Ok(false);
             }
             _ if left.is_zero() => {
-                let reason = intent.get("reason").and_then(Value::as_str).unwrap_or("it is under way");
+                let reason = intent.get("reason").filter(|reason| !reason.is_null());
+                let reason =
+                    reason.map_or_else(|| "it is under way".to_owned(), |it| tables::cell(Some(it), Show::Plain));
                 anstream::eprintln!("tombolo: intent {id} is still {phase} after {timeout:?}: {reason}");
                 return Ok(false);
             }

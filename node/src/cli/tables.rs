@@ -212,7 +212,7 @@ pub(crate) fn print(table: &Table, value: &Value) -> anyhow::Result<()> {
 pub(crate) fn cell(value: Option<&Value>, show: Show) -> String {
     let Some(value) = value else { return "-".to_owned() };
     let text = |value: &Value| match value {
-        Value::String(text) => text.clone(),
+        Value::String(text) => terminal::clean(text),
         Value::Null => "-".to_owned(),
         other => other.to_string(),
     };
