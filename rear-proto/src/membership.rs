@@ -207,7 +207,7 @@ impl Credentials {
 }
 
 /// What a newcomer needs to join: where, whose domain, and a secret that works once.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
     /// The domain.
     pub domain: Domain,
@@ -219,6 +219,16 @@ pub struct Token {
     pub role: Role,
     /// Until when.
     pub expires: Time,
+}
+
+impl std::fmt::Debug for Token {
+    /// Shows all but the secret, which belongs in no log.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { domain, issuer, secret: _, role, expires } = self;
+        let mut shown = f.debug_struct("Token");
+        shown.field("domain", domain).field("issuer", issuer).field("role", role).field("expires", expires);
+        shown.finish_non_exhaustive()
+    }
 }
 
 /// What every token begins with, so that a person recognises one.

@@ -100,7 +100,7 @@ pub struct Hello {
 }
 
 /// A wish to become a member.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Join {
     /// The token's secret.
     pub secret: [u8; 16],
@@ -110,6 +110,16 @@ pub struct Join {
     pub role: Role,
     /// Room for what comes later.
     pub extensions: Extensions,
+}
+
+impl std::fmt::Debug for Join {
+    /// Shows all but the secret, which belongs in no log.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { secret: _, node, role, extensions } = self;
+        let mut shown = f.debug_struct("Join");
+        shown.field("node", node).field("role", role).field("extensions", extensions);
+        shown.finish_non_exhaustive()
+    }
 }
 
 /// Membership granted.

@@ -12,8 +12,8 @@ use rear_proto::{
     door::*,
     fabric::{FabricAnswer, FabricAsk, FabricReply, FabricRequest},
     flavour::{Aggregatable, Flavour, Party},
-    membership::{Descriptor, IssuerList, Revocation},
-    message::{Answer, Ask, Extensions, List, Reply, Request},
+    membership::{Descriptor, IssuerList, Revocation, Token},
+    message::{Answer, Ask, Extensions, Join, List, Reply, Request},
     price::Money,
     refusal::{Code, Refusal},
     selector::{Bounds, Field, Filter, Selector, Test},
@@ -31,6 +31,15 @@ fn check(result: Result<(), Refusal>, outcome: &str) {
 
 fn long(bytes: usize) -> String {
     "x".repeat(bytes)
+}
+
+#[test]
+fn a_tokens_secret_is_in_no_log() {
+    let Token { secret, role, issuer, .. } = token();
+    let join = Join { secret, node: issuer.node, role, extensions: Extensions::new() };
+    for shown in [format!("{:?}", token()), format!("{join:?}"), format!("{:?}", Request::Join(join.clone()))] {
+        assert!(shown.contains("Supernode") && !shown.contains("secret") && !shown.contains("5, 5"), "{shown}");
+    }
 }
 
 fn many(count: usize) -> Vec<String> {
