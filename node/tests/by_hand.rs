@@ -110,7 +110,7 @@ async fn a_hold_takes_capacity_and_its_purchase_is_a_contract_that_carries_an_in
     consumer.command(&["release", id]).await.unwrap();
     support::nothing_left(consumer).await;
     support::nothing_left(provider).await;
-    assert_eq!(available(provider).await, before);
+    support::restored(provider, &before).await;
     pair.audited().await;
 }
 
@@ -149,7 +149,7 @@ async fn a_contract_that_nothing_uses_lapses() {
     assert!(!text(&signed, "contract").is_empty(), "{signed:#}");
     support::nothing_left(&pair.provider).await;
     support::nothing_left(&pair.consumer).await;
-    assert_eq!(available(&pair.provider).await, before);
+    support::restored(&pair.provider, &before).await;
     pair.audited().await;
 }
 
@@ -193,7 +193,7 @@ async fn a_removed_member_is_refused_and_its_contracts_end() {
 
     provider.expect(&["domain", "remove", consumer.id()]).await.unwrap();
     support::nothing_left(provider).await;
-    assert_eq!(available(provider).await, before);
+    support::restored(provider, &before).await;
     let gone = |members: &Value| {
         rows(members)
             .iter()

@@ -83,7 +83,7 @@ async fn survives(victim: Victim) {
         gone.unwrap_or_else(|error| panic!("{victim:?} at {moment:?}: {error:#}"));
         support::nothing_left(&pair.consumer).await;
         support::nothing_left(&pair.provider).await;
-        assert_eq!(available(&pair.provider).await, base, "{victim:?} at {moment:?}");
+        support::restored(&pair.provider, &base).await;
     }
     pair.audited().await;
 }
@@ -170,7 +170,7 @@ async fn an_intent_whose_provider_stays_dead_is_placed_on_another() {
     // Whoever comes back finds that it has lost the contract, and gives the capacity back.
     dying.start().await.unwrap();
     support::nothing_left(dying).await;
-    assert_eq!(available(dying).await, base);
+    support::restored(dying, &base).await;
     consumer.expect(&["delete", &id, "--wait"]).await.unwrap();
     assert_eq!(available(other).await, base);
     founder.stop().await.unwrap();
@@ -184,7 +184,7 @@ async fn a_consumer_that_stays_dead_gives_the_capacity_back_within_a_lease() {
     running(&pair.consumer, &id).await;
     pair.consumer.kill().await.unwrap();
     support::nothing_left(&pair.provider).await;
-    assert_eq!(available(&pair.provider).await, base);
+    support::restored(&pair.provider, &base).await;
     let lost = pair.provider.get("/v1/contracts").await.unwrap();
     assert_eq!(lost[0]["state"], "Lost", "{lost:#}");
 }

@@ -168,6 +168,12 @@ pub async fn available(node: &Node) -> Resources {
     resources(&flavour(node).await["available"])
 }
 
+/// Waits until what is left of a node's flavour is all of this again: a released allocation takes capacity until its
+/// workloads are gone.
+pub async fn restored(node: &Node, base: &Resources) {
+    node.until("/v1/flavours", |table| resources(&rows(table)[0]["available"]) == *base).await.unwrap();
+}
+
 /// Returns the live contracts of a node: id and digest, in order.
 pub async fn live_contracts(node: &Node) -> Vec<(String, String)> {
     let table = node.get("/v1/contracts").await.unwrap();
