@@ -230,8 +230,8 @@ impl Run {
                 let node = self.below(3);
                 match self.rng.below(3) {
                     0 => self.world.sync = 1 + self.rng.below(1500),
-                    1 => self.world.event(node, agent::Event::Storage { ok: false }),
-                    _ => self.world.event(node, agent::Event::Storage { ok: true }),
+                    1 => self.world.fill_disk(node, true),
+                    _ => self.world.fill_disk(node, false),
                 }
             }
             Act::Remove => {

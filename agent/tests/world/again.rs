@@ -103,11 +103,14 @@ impl World {
             self.fail(format!("node {node} was told again and keeps {tables:?}: {what}"));
         }
         for output in batch.outputs {
-            match &output {
-                Output::Reply { ticket, .. } | Output::FabricReply { ticket, .. } if *ticket == again => {
-                    self.output(node, output);
+            match output {
+                Output::Reply { ticket, reply } if ticket == again => {
+                    self.answered_again(node, ticket, &reply.answer);
                 }
-                _ => self.fail(format!("node {node} was told again and does {output:?}: {what}")),
+                Output::FabricReply { ticket, reply } if ticket == again => {
+                    self.answered_again(node, ticket, &reply.answer);
+                }
+                output => self.fail(format!("node {node} was told again and does {output:?}: {what}")),
             }
         }
     }

@@ -3,6 +3,7 @@
 use agent::{Event, Output};
 use kernel::Span;
 use rear_proto::{
+    Answer,
     wire::codec,
     workload::{Image, Status},
 };
@@ -34,6 +35,9 @@ impl World {
                 let Some(waiter) = self.nodes[node].asked.remove(&ticket) else {
                     self.fail(format!("node {node} answers a question twice, or one that nobody asked: {reply:?}"));
                 };
+                if self.lose_grants && matches!(reply.answer, Answer::Contract(_) | Answer::Reserved(_)) {
+                    return;
+                }
                 let bytes = Ok(codec::encode(&*reply));
                 self.send(Arrival::Answer { from: Some(node), waiter, bytes });
             }

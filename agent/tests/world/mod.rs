@@ -58,6 +58,10 @@ pub(crate) struct World {
     pub(crate) sync: u64,
     /// How long a workload takes to stop at most, in milliseconds.
     pub(crate) stop: u64,
+    /// Whether grants get lost on their way back.
+    pub(crate) lose_grants: bool,
+    /// Which node crashes after how many batches more.
+    pub(crate) crash_after: Option<(usize, usize)>,
     /// Whether each mind serves its mailboxes in a drawn order.
     shuffles: bool,
     verbose: bool,
@@ -120,6 +124,8 @@ impl World {
             crashes: 0,
             sync: 4,
             stop: 8,
+            lose_grants: false,
+            crash_after: None,
             shuffles,
             verbose: std::env::var_os("TOMBOLO_TRACE").is_some(),
         };
@@ -176,10 +182,19 @@ impl World {
     pub(crate) fn jump(&mut self, node: usize, by: Span, back: bool) {
         self.note(|| format!("{node}'s clock jumps by {by}, back: {back}"));
         self.nodes[node].clock.jump(by, back);
+        let told = self.nodes[node].clock.tell(self.now);
+        self.nodes[node].clock.jumped = told;
         self.watch.jumped(node);
         if by > Span::secs(30) || back {
             self.event(node, Event::ClockJumped);
         }
+    }
+
+    /// Lets a node's disk be full, or not.
+    pub(crate) fn fill_disk(&mut self, node: usize, full: bool) {
+        self.note(|| format!("{node}'s disk is full: {full}"));
+        self.nodes[node].full = full;
+        self.event(node, Event::Storage { ok: !full });
     }
 
     /// Stops all faults: what happens from here on is what the survivors make of it.
@@ -191,6 +206,8 @@ impl World {
         self.mend_all();
         for node in 0..self.nodes.len() {
             self.nodes[node].clock.ahead = 0;
+            self.nodes[node].clock.jumped = self.nodes[node].clock.tell(self.now);
+            self.nodes[node].full = false;
             self.event(node, Event::ClockJumped);
             self.event(node, Event::Storage { ok: true });
             self.watch.jumped(node);
@@ -309,6 +326,7 @@ impl World {
         }
         let Batch { rows, outputs } = batch;
         outputs.iter().for_each(|output| self.again.answers(node, output));
+        self.watch_promises(node, &outputs);
         let (promises, free): (Vec<_>, Vec<_>) = outputs.into_iter().partition(Output::promises);
         free.into_iter().for_each(|output| self.output(node, output));
         let disk = &mut self.nodes[node].disk;
@@ -319,6 +337,15 @@ impl World {
             disk.waiting.push_back((rows, promises));
             self.watch_memory(node);
             self.sync(node);
+        }
+        if let Some((at, left)) = &mut self.crash_after
+            && *at == node
+        {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                self.crash_after = None;
+                return self.crash(node, Death::Seen);
+            }
         }
         if self.chance(self.faults.crash) {
             let death = if self.chance(250) { Death::Unseen } else { Death::Seen };
@@ -368,6 +395,10 @@ impl World {
         self.note(|| format!("{index} starts"));
         self.watch.reborn(index);
         self.settle(index, batch);
+        // Whether there is room is looked at before anything is promised.
+        if self.nodes[index].full {
+            self.event(index, Event::Storage { ok: false });
+        }
         self.peer_found(index, unseen);
     }
 

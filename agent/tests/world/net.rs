@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use agent::Event;
 use kernel::{AskId, ContractId, Digest, Span, Time};
 use rear_proto::{
-    Ask, Code, Refusal, Reply,
+    Ask, Code, Refusal, Reply, Request,
     fabric::{FabricAnswer, FabricAsk, FabricReply},
     flavour::Party,
     wire::codec,
@@ -86,6 +86,9 @@ impl World {
                 let node = &mut self.nodes[to];
                 let ticket = node.ticket();
                 node.asked.insert(ticket, waiter);
+                if let Request::Release(release) = &ask.request {
+                    node.releases.insert(ticket, ((release.buyer, release.key), self.now));
+                }
                 self.deliver(to, Event::Asked { ticket, from, ask: Box::new(ask) });
             }
             Arrival::Answer { from, waiter, bytes } => {

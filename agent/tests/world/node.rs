@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use agent::{Agent, Config, Identity, Output, Response, invariants::Grants};
-use kernel::{ContractId, Digest, DomainKey, NodeId, Rng, Span, Ticket, Time};
+use kernel::{ContractId, Digest, DomainKey, Key, NodeId, Rng, Span, Ticket, Time};
 use network::mail::Route;
 use rear_proto::{Refusal, Row, Signer, Table};
 use vfabric::mail::Instance;
@@ -20,6 +20,8 @@ pub(crate) struct Node {
     pub(crate) starts: u32,
     pub(crate) clock: Clock,
     pub(crate) disk: Disk,
+    /// Whether the disk has no room for promises.
+    pub(crate) full: bool,
     pub(crate) grants: Grants,
     pub(crate) routes: BTreeMap<ContractId, Route>,
     /// What runs here; it dies with the node.
@@ -31,6 +33,8 @@ pub(crate) struct Node {
     /// Who waits for the answer to a ticket of this life.
     pub(crate) asked: BTreeMap<Ticket, Waiter>,
     pub(crate) heard: BTreeMap<Ticket, Waiter>,
+    /// Which order each RELEASE of this life was about, and when it came.
+    pub(crate) releases: BTreeMap<Ticket, ((NodeId, Key), Time)>,
     /// Commands of this life that were not answered.
     pub(crate) commands: BTreeMap<Ticket, String>,
     pub(crate) responses: BTreeMap<Ticket, Result<Response, Refusal>>,
@@ -42,6 +46,8 @@ pub(crate) struct Clock {
     /// By how many milliseconds it is ahead of the world.
     pub(crate) ahead: i64,
     told: Time,
+    /// When it last jumped, by itself.
+    pub(crate) jumped: Time,
 }
 
 /// A disk: what is durable, and the batches that wait for a sync, with what they promise.
@@ -66,6 +72,7 @@ impl Node {
             starts: 0,
             clock: Clock::default(),
             disk,
+            full: false,
             grants: Grants::default(),
             routes: BTreeMap::new(),
             instances: BTreeSet::new(),
@@ -74,6 +81,7 @@ impl Node {
             tickets: 0,
             asked: BTreeMap::new(),
             heard: BTreeMap::new(),
+            releases: BTreeMap::new(),
             commands: BTreeMap::new(),
             responses: BTreeMap::new(),
         }
@@ -106,6 +114,7 @@ impl Node {
         self.blocked.clear();
         self.asked.clear();
         self.heard.clear();
+        self.releases.clear();
         self.commands.clear();
     }
 
@@ -118,8 +127,13 @@ impl Node {
 impl Clock {
     /// Tells the time.
     pub(crate) fn tell(&mut self, world: Time) -> Time {
-        self.told = self.told.max(Time(world.0.saturating_add_signed(self.ahead)));
+        self.told = self.shows(world);
         self.told
+    }
+
+    /// Returns what it would tell.
+    pub(crate) fn shows(&self, world: Time) -> Time {
+        self.told.max(Time(world.0.saturating_add_signed(self.ahead)))
     }
 
     /// Returns when, by the world's time, this clock will show `at`.

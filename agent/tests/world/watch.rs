@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use agent::{Managers, Output, invariants};
-use kernel::{ContractId, Digest, Key, NodeId, Resource, Span, Time, Wake};
-use rear_proto::{Answer, local::Side};
+use kernel::{ContractId, Digest, Key, NodeId, Resource, Span, Ticket, Time, Wake};
+use rear_proto::{Answer, Table, local::Side};
 
 use super::World;
 
@@ -25,6 +25,8 @@ pub(crate) struct Watch {
     renewed: BTreeMap<(Digest, u32), Digest>,
     /// Since when something that takes two is there at one node only, by that node's clock.
     apart: BTreeMap<(usize, ContractId, Apart), Time>,
+    /// What was decided to be promised, said or not.
+    decided: BTreeSet<Digest>,
     batches: u64,
     wakes: (Time, u32),
     /// How often each kind of thing was seen, so that a test can say that it was not idle.
@@ -95,11 +97,57 @@ impl World {
         if let Some(invented) = keeps.difference(&knows).next() {
             self.fail(format!("node {index} would remember what is not so: {invented}"));
         }
+        let all = node.disk.all();
+        for contract in agent.managers().contract.contracts() {
+            let of_it =
+                |(table, key): &&(Table, Vec<u8>)| *table == Table::Renewals && key.starts_with(contract.id.as_bytes());
+            let kept = all.keys().filter(of_it).count();
+            if kept != contract.renewals {
+                let renewals = contract.renewals;
+                self.fail(format!("node {index} would know of {kept} renewals of {}, not {renewals}", contract.id));
+            }
+        }
+    }
+
+    /// What is decided: on a full disk nothing is promised anew.
+    pub(super) fn watch_promises(&mut self, index: usize, outputs: &[Output]) {
+        for output in outputs {
+            let Output::Reply { reply, .. } = output else { continue };
+            let digest = match &reply.answer {
+                Answer::Contract(signed) => signed.digest(),
+                Answer::Reserved(signed) => signed.digest(),
+                Answer::Renewed(signed) => signed.digest(),
+                _ => continue,
+            };
+            if self.watch.decided.insert(digest) && self.nodes[index].full {
+                self.fail(format!("node {index} promises on a full disk: {:?}", reply.answer));
+            }
+        }
     }
 
     /// What leaves a node: over one order there is one hold and one contract, and of each renewal one.
     pub(super) fn watch_output(&mut self, index: usize, output: &Output) {
-        let Output::Reply { reply, .. } = output else { return };
+        let Output::Reply { ticket, reply } = output else { return };
+        let is_kept = |table, key: Vec<u8>| self.nodes[index].disk.rows.contains_key(&(table, key));
+        let name = |order: &rear_proto::Order| [order.buyer.as_bytes(), order.key.as_bytes()].concat();
+        let kept = match &reply.answer {
+            Answer::Contract(signed) => is_kept(Table::Contracts, ContractId::from(signed.digest()).0.to_vec()),
+            Answer::Reserved(signed) => {
+                let order = signed.claimed().unwrap().order.claimed().unwrap();
+                // A repeat may be answered when the hold is forgotten already.
+                is_kept(Table::Reservations, name(&order)) || self.watch.held.contains_key(&(order.buyer, order.key))
+            }
+            Answer::Renewed(signed) => {
+                let ask = signed.claimed().unwrap().ask.claimed().unwrap();
+                let contract = ContractId::from(ask.contract);
+                is_kept(Table::Renewals, [contract.as_bytes(), &ask.n.to_be_bytes()].concat())
+            }
+            Answer::Released => self.is_over(index, *ticket),
+            _ => true,
+        };
+        if !kept {
+            self.fail(format!("node {index} says what is not on its disk: {:?}", reply.answer));
+        }
         let before = match &reply.answer {
             Answer::Contract(signed) => {
                 let contract = signed.claimed().unwrap();
@@ -126,11 +174,27 @@ impl World {
             Answer::Refused(refusal) => return self.watch.count(refusal.code().name()),
             _ => return,
         };
-        if let (Some(before), now) = before
-            && before != now
-        {
-            self.fail(format!("node {index} promises twice over one order: {:?}", reply.answer));
+        match before {
+            (Some(before), now) if before != now => {
+                self.fail(format!("node {index} promises twice over one order: {:?}", reply.answer));
+            }
+            _ => {}
         }
+    }
+
+    /// Says whether what a RELEASE was about is over, as the disk has it, and its capacity is back or long waited for.
+    fn is_over(&self, index: usize, ticket: Ticket) -> bool {
+        let node = &self.nodes[index];
+        let Some(&(name, asked)) = node.releases.get(&ticket) else { return true };
+        let reborn = node.remember(&node.disk.rows, 0);
+        let mut contracts = reborn.managers().contract.contracts();
+        let lives = contracts.any(|it| (it.buyer, it.key) == name && it.state.is_live());
+        let managers = node.agent.as_ref().map(agent::Agent::managers);
+        let mut sold = managers.into_iter().flat_map(|managers| managers.contract.contracts());
+        let contract = sold.find(|it| (it.buyer, it.key) == name && it.role == Side::Provider).map(|it| it.id);
+        let mut living = managers.into_iter().flat_map(|managers| managers.rear.living());
+        let taken = contract.is_some() && living.any(|it| it.contract == contract);
+        !lives && (!taken || self.now.since(asked) >= node.config.contract.capacity_back_within)
     }
 
     /// Between nodes: both parties have the same bytes, and what takes two is not with one alone for over a lease.
@@ -145,6 +209,13 @@ impl World {
             for contract in managers[place].contract.contracts().filter(|contract| contract.state.is_live()) {
                 let other = if contract.role == Side::Consumer { contract.seller } else { contract.buyer };
                 let Some(other) = up.iter().position(|node| self.nodes[*node].id == other) else { continue };
+                // A seller's term is over by its own clock, unless that has jumped a lease ago or less.
+                let clock = &self.nodes[*node].clock;
+                let (now, lease) = (clock.shows(self.now), self.nodes[*node].config.contract.lease);
+                let overdue = contract.role == Side::Provider && now > contract.end + SLACK;
+                if overdue && now.since(clock.jumped) > lease.plus(SLACK) {
+                    self.fail(format!("node {node}: contract {} lives beyond its end", contract.id));
+                }
                 let theirs = managers[other].contract.contract(&contract.id);
                 if !theirs.is_some_and(|theirs| theirs.state.is_live()) {
                     apart.insert((*node, contract.id, Apart::Lives));
