@@ -10,7 +10,7 @@ use orchestrator::Phase;
 use rear_proto::{Mode, message::EndReason};
 use world::{
     Death, Faults, World,
-    make::{fast, id, intent, offer, room, slow},
+    make::{fast, id, intent, offer, one, room, slow},
 };
 
 const TERM: Span = Span::secs(300);
@@ -51,11 +51,13 @@ fn reserve(world: &mut World, node: usize, key: Key, mode: Mode, activate_within
     world.command(node, Command::Discover { selector: rear_proto::Selector::default(), k: 8, explain: false });
     world.run(Span::millis(100));
     let flavour = offer(room("1500m", "192Mi")).flavour(&world.nodes[0].id);
-    let need = room("500m", "64Mi");
+    let need = one();
     let (provider, exactly, term) = (None, false, TERM);
     let reserve = Command::Reserve { flavour, provider, need, exactly, mode, term, activate_within, key };
-    world.command(node, reserve);
+    let ticket = world.command(node, reserve);
     world.run(Span::millis(200));
+    let response = world.nodes[node].responses.get(&ticket);
+    assert!(matches!(response, Some(Ok(_))), "{response:?}");
 }
 
 #[test]
@@ -165,6 +167,7 @@ fn nothing_is_left_of_a_member_that_was_removed() {
     config.contract.answer_within = Span::secs(1);
     let (mut world, contract) = running(9, &config);
     reserve(&mut world, 1, Key([9; 16]), Mode::Hold, Span::secs(5));
+    assert_eq!(world.managers()[0].rear.living().count(), 2);
     let node = world.nodes[1].id;
     world.command(0, Command::Remove(node));
     world.run(Span::secs(4));

@@ -2,7 +2,8 @@
 //! happens, nothing is sold twice, both parties of a contract agree, and in the end nothing is held.
 //!
 //! A run that fails says its seed. `TOMBOLO_SEED=17 cargo test -p agent --test interleavings NAME` repeats it,
-//! `TOMBOLO_TRACE=1` tells every event of it, and `TOMBOLO_SEEDS=1000` runs so many seeds of each storm.
+//! `TOMBOLO_TRACE=1` tells every event of it, and `TOMBOLO_SEEDS=0..1000` runs other seeds of each
+//! storm than those below.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

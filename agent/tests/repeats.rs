@@ -13,7 +13,7 @@ use orchestrator::Phase;
 use rear_proto::{Mode, Table};
 use world::{
     Death, World,
-    make::{fast, id, intent, offer, room},
+    make::{fast, id, intent, offer, one, room},
 };
 
 /// How a world's messages are repeated.
@@ -67,7 +67,7 @@ fn acts(world: &World) -> Vec<Act> {
             Command::Reserve {
                 flavour,
                 provider: None,
-                need: room("500m", "64Mi"),
+                need: one(),
                 exactly: false,
                 mode,
                 term: Span::secs(4),

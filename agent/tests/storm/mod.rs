@@ -6,7 +6,7 @@ use rear_proto::Mode;
 
 use crate::world::{
     Death, Faults, World,
-    make::{fast, id, intent, offer, room},
+    make::{fast, id, intent, offer, one, room},
 };
 
 /// What a storm is made of: how cruel the network is, and how often each act is drawn.
@@ -36,7 +36,7 @@ impl Storm {
             faults,
             acts: 10,
             submit: 10,
-            delete: 5,
+            delete: 7,
             by_hand: 0,
             offers: 0,
             crash: 0,
@@ -105,17 +105,21 @@ struct Run {
     /// Which node offers; the first is the issuer, and sometimes that one.
     provider: usize,
     intents: Vec<(usize, u64)>,
+    submitted: u64,
     orders: Vec<(usize, Key)>,
     removed: bool,
 }
 
 /// Runs many seeds; a failing one says how it is repeated.
 pub(crate) fn storm(seeds: std::ops::Range<u64>, storm: &Storm) {
-    let read = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
-    let seeds = match (read("TOMBOLO_SEED"), read("TOMBOLO_SEEDS")) {
-        (Some(seed), _) => seed..seed + 1,
-        (None, Some(count)) => seeds.start * 1_000_000..seeds.start * 1_000_000 + count,
-        (None, None) => seeds,
+    let number = |text: &str| text.parse::<u64>().expect("a number");
+    let seeds = match (std::env::var("TOMBOLO_SEED"), std::env::var("TOMBOLO_SEEDS")) {
+        (Ok(seed), _) => number(&seed)..number(&seed) + 1,
+        (Err(_), Ok(range)) => {
+            let (from, to) = range.split_once("..").expect("a range, as 0..1000");
+            seeds.start * 1_000_000 + number(from)..seeds.start * 1_000_000 + number(to)
+        }
+        (Err(_), Err(_)) => seeds,
     };
     let many = seeds.end - seeds.start > 1;
     let mut crashes = 0;
@@ -156,8 +160,12 @@ impl Run {
         let provider = if storm.remove > 0 && rng.below(2) == 0 { 1 } else { 0 };
         let mut offers = vec![Vec::new(); 3];
         offers[provider] = vec![Self::offer(1)];
+        // Sometimes everybody sells and buys.
+        if storm.by_hand > 0 && rng.below(3) == 0 {
+            offers.iter_mut().for_each(|offers| *offers = vec![Self::offer(1)]);
+        }
         let world = World::new(seed, storm.faults, offers, &fast());
-        Self { world, rng, provider, intents: Vec::new(), orders: Vec::new(), removed: false }
+        Self { world, rng, provider, intents: Vec::new(), submitted: 0, orders: Vec::new(), removed: false }
     }
 
     /// The provider's offer, at so many times its price.
@@ -197,7 +205,9 @@ impl Run {
             Act::Delete => {
                 if !self.intents.is_empty() {
                     let at = self.below(self.intents.len());
-                    let (node, number) = self.intents[at];
+                    // Mostly it is not spoken of again.
+                    let (node, number) =
+                        if self.rng.below(4) == 0 { self.intents[at] } else { self.intents.swap_remove(at) };
                     self.world.command(node, Command::Delete(id(number)));
                 }
             }
@@ -246,7 +256,8 @@ impl Run {
 
     fn submit(&mut self) {
         let node = if self.rng.below(8) == 0 { self.provider } else { self.consumer() };
-        let number = self.intents.len() as u64;
+        self.submitted += 1;
+        let number = self.submitted;
         let (replicas, term) = (1 + self.rng.below(3), 3 + self.rng.below(20));
         let intent = intent(&format!("web-{number}"), u32::try_from(replicas).unwrap(), Span::secs(term));
         self.world.submit(node, id(number), intent);
@@ -274,7 +285,8 @@ impl Run {
             },
             _ => {
                 let Some(contract) = contract else { return };
-                let number = self.intents.len() as u64;
+                self.submitted += 1;
+                let number = self.submitted;
                 self.intents.push((node, number));
                 let intent = intent(&format!("hand-{number}"), 1, Span::secs(5));
                 self.world.nodes[node].modules.extend(crate::world::make::digests(&intent));
@@ -298,7 +310,7 @@ impl Run {
             Command::Reserve {
                 flavour: Self::offer(1).flavour(&provider),
                 provider: (self.rng.below(2) == 0).then_some(provider),
-                need: room("500m", "64Mi"),
+                need: one(),
                 exactly: false,
                 mode,
                 term: Span::secs(2 + self.rng.below(10)),

@@ -24,6 +24,11 @@ pub(crate) fn room(cpu: &str, memory: &str) -> Resources {
     }
 }
 
+/// What one replica takes.
+pub(crate) fn one() -> Resources {
+    Resources { pods: Quantity::units(1), ..room("500m", "64Mi") }
+}
+
 /// Makes an offer in parts of 100m and 16Mi.
 pub(crate) fn offer(base: Resources) -> Offer {
     let least = Resources { pods: Quantity::units(1), ..room("100m", "16Mi") };

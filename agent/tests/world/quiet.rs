@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use agent::{Command, Managers, invariants};
-use kernel::{NodeId, Resource, Resources, Span};
+use kernel::{NodeId, Resource, Span};
 use orchestrator::Phase;
 use rear_proto::local::Side;
 
@@ -108,7 +108,7 @@ impl World {
     /// Who could have room has it.
     fn check_nobody_starves(&self) {
         let managers = self.managers();
-        let one = Resources { pods: kernel::Quantity::units(1), ..make::room("500m", "64Mi") };
+        let one = make::one();
         for (index, at) in managers.iter().enumerate() {
             let me = self.nodes[index].id;
             let waiting = at.orchestrator.intents().find(|intent| {
