@@ -14,6 +14,7 @@ use rear_proto::{Mode, Table};
 use world::{
     Death, World,
     make::{fast, id, intent, offer, one, room},
+    seeds::{Tells, seeds},
 };
 
 /// How a world's messages are repeated.
@@ -119,8 +120,9 @@ fn kept(rows: &BTreeMap<(Table, Vec<u8>), Vec<u8>>) -> BTreeMap<(Table, Vec<u8>)
 }
 
 #[track_caller]
-fn check(seeds: std::ops::Range<u64>, repeat: Repeat) {
-    for seed in seeds {
+fn check(given: std::ops::Range<u64>, repeat: Repeat) {
+    for seed in seeds(given) {
+        let _tells = Tells { test: "repeats", seed };
         let (without, _) = live(seed, Repeat::Never);
         let (with, count) = live(seed, repeat);
         assert!(count > 100, "only {count} were repeated");
@@ -146,7 +148,8 @@ fn repeating_every_message_when_it_is_over_changes_nothing() {
 
 #[test]
 fn repeating_what_was_said_to_a_former_life_changes_nothing() {
-    for seed in 21..26 {
+    for seed in seeds(21..26) {
+        let _tells = Tells { test: "repeats", seed };
         let offers = vec![vec![offer(room("1500m", "192Mi"))], Vec::new(), Vec::new()];
         let mut world = World::in_order(seed, offers, &fast());
         world.again.remembers = true;

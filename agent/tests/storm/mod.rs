@@ -7,6 +7,7 @@ use rear_proto::Mode;
 use crate::world::{
     Death, Faults, World,
     make::{fast, id, intent, offer, one, room},
+    seeds::{Tells, seeds},
 };
 
 /// What a storm is made of: how cruel the network is, and how often each act is drawn.
@@ -111,21 +112,13 @@ struct Run {
 }
 
 /// Runs many seeds; a failing one says how it is repeated.
-pub(crate) fn storm(seeds: std::ops::Range<u64>, storm: &Storm) {
-    let number = |text: &str| text.parse::<u64>().expect("a number");
-    let seeds = match (std::env::var("TOMBOLO_SEED"), std::env::var("TOMBOLO_SEEDS")) {
-        (Ok(seed), _) => number(&seed)..number(&seed) + 1,
-        (Err(_), Ok(range)) => {
-            let (from, to) = range.split_once("..").expect("a range, as 0..1000");
-            seeds.start * 1_000_000 + number(from)..seeds.start * 1_000_000 + number(to)
-        }
-        (Err(_), Err(_)) => seeds,
-    };
+pub(crate) fn storm(given: std::ops::Range<u64>, storm: &Storm) {
+    let seeds = seeds(given);
     let many = seeds.end - seeds.start > 1;
     let mut crashes = 0;
     let mut seen = std::collections::BTreeMap::new();
     for seed in seeds {
-        let tells = Tells(seed);
+        let tells = Tells { test: "interleavings", seed };
         let mut run = Run::new(seed, storm);
         run.live_through(storm);
         run.world.check_quiet();
@@ -139,18 +132,6 @@ pub(crate) fn storm(seeds: std::ops::Range<u64>, storm: &Storm) {
     // A storm in which nobody crashes and nothing is agreed proves little.
     assert!(!many || storm.faults.crash == 0 || crashes > 0);
     assert!(!many || seen.get("contracts").is_some_and(|count| *count > 0));
-}
-
-/// Tells the seed of a run that fails.
-struct Tells(u64);
-
-impl Drop for Tells {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let test = std::thread::current().name().unwrap_or("NAME").to_owned();
-            eprintln!("to repeat: TOMBOLO_SEED={} cargo test -p agent --test interleavings {test}", self.0);
-        }
-    }
 }
 
 impl Run {

@@ -3,7 +3,7 @@
 use agent::{Event, Output};
 use kernel::Span;
 use rear_proto::{
-    Answer,
+    Answer, Reply,
     wire::codec,
     workload::{Image, Status},
 };
@@ -38,8 +38,8 @@ impl World {
                 if self.lose_grants && matches!(reply.answer, Answer::Contract(_) | Answer::Reserved(_)) {
                     return;
                 }
-                let bytes = Ok(codec::encode(&*reply));
-                self.send(Arrival::Answer { from: Some(node), waiter, bytes });
+                let reply = self.as_said(node, *reply);
+                self.send(Arrival::Answer { from: Some(node), waiter, bytes: Ok(codec::encode(&reply)) });
             }
             Output::Transmit { id, contract, ask, deadline } => {
                 let to = self.peer_of(node, &contract);
@@ -108,6 +108,17 @@ impl World {
             Output::Sweep { keep } => self.nodes[node].instances.retain(|instance| keep.contains(instance)),
             Output::KeepConnected(_) | Output::Trust(..) | Output::Unexpose { .. } | Output::Changed(_) => {}
         }
+    }
+
+    /// Returns what a node really says; of a liar that is often something else.
+    fn as_said(&mut self, node: usize, mut reply: Reply) -> Reply {
+        let Some(liar) = self.liar else { return reply };
+        self.said.push(reply.answer.clone());
+        if node == liar && self.chance(400) {
+            let at = self.rng.below(self.said.len() as u64);
+            reply.answer = self.said[usize::try_from(at).unwrap()].clone();
+        }
+        reply
     }
 
     /// What a node's own doers tell it has happened.

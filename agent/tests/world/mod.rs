@@ -15,6 +15,7 @@ pub(crate) mod make;
 mod net;
 mod node;
 pub(crate) mod quiet;
+pub(crate) mod seeds;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,6 +63,10 @@ pub(crate) struct World {
     pub(crate) lose_grants: bool,
     /// Which node crashes after how many batches more.
     pub(crate) crash_after: Option<(usize, usize)>,
+    /// A node whose word is worth nothing: what it says to others is drawn from what anybody has said.
+    pub(crate) liar: Option<usize>,
+    /// What was answered so far, where there is a liar.
+    said: Vec<rear_proto::Answer>,
     /// Whether each mind serves its mailboxes in a drawn order.
     shuffles: bool,
     verbose: bool,
@@ -126,6 +131,8 @@ impl World {
             stop: 8,
             lose_grants: false,
             crash_after: None,
+            liar: None,
+            said: Vec::new(),
             shuffles,
             verbose: std::env::var_os("TOMBOLO_TRACE").is_some(),
         };
@@ -217,6 +224,11 @@ impl World {
     /// Returns the managers of all nodes; every node must be up.
     pub(crate) fn managers(&self) -> Vec<&agent::Managers> {
         self.nodes.iter().map(|node| node.agent.as_ref().expect("every node is up").managers()).collect()
+    }
+
+    /// Returns what was answered so far.
+    pub(crate) fn said(&self) -> &[rear_proto::Answer] {
+        &self.said
     }
 
     /// Returns the number of a node.

@@ -6,7 +6,7 @@ use agent::Event;
 use kernel::{AskId, ContractId, Digest, Span, Time};
 use rear_proto::{
     Ask, Code, Refusal, Reply, Request,
-    fabric::{FabricAnswer, FabricAsk, FabricReply},
+    fabric::{FabricAnswer, FabricAsk, FabricReply, FabricRequest},
     flavour::Party,
     wire::codec,
 };
@@ -72,6 +72,25 @@ impl World {
         }
     }
 
+    /// Puts a question in a node's name that its mind knows nothing of; the answer goes nowhere.
+    pub(crate) fn ask_as(&mut self, from: usize, to: usize, request: Request) {
+        let ask = Ask { request, tell: false, extensions: Default::default() };
+        // What does not pass the door never gets in.
+        if ask.validate().is_ok() {
+            let waiter = Waiter { node: from, life: 0, question: 0 };
+            self.arrive(Arrival::Ask { to, from, waiter, bytes: codec::encode(&ask) });
+        }
+    }
+
+    /// The same inside a contract's channel.
+    pub(crate) fn hear_as(&mut self, from: usize, to: usize, contract: ContractId, request: FabricRequest) {
+        let ask = FabricAsk { request, tell: false, extensions: Default::default() };
+        if ask.validate().is_ok() {
+            let waiter = Waiter { node: from, life: 0, question: 0 };
+            self.arrive(Arrival::Hear { to, from, contract, waiter, bytes: codec::encode(&ask) });
+        }
+    }
+
     // -- arriving ---------------------------------------------------------------------------------------
 
     pub(super) fn arrive(&mut self, arrival: Arrival) {
@@ -87,7 +106,7 @@ impl World {
                 let ticket = node.ticket();
                 node.asked.insert(ticket, waiter);
                 if let Request::Release(release) = &ask.request {
-                    node.releases.insert(ticket, ((release.buyer, release.key), self.now));
+                    node.releases.insert(ticket, ((release.buyer, release.key), from, self.now));
                 }
                 self.deliver(to, Event::Asked { ticket, from, ask: Box::new(ask) });
             }

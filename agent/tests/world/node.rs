@@ -13,7 +13,7 @@ use super::Waiter;
 /// A node.
 pub(crate) struct Node {
     pub(crate) id: NodeId,
-    signer: Signer,
+    pub(crate) signer: Signer,
     domain: DomainKey,
     pub(crate) config: Config,
     pub(crate) agent: Option<Agent>,
@@ -33,8 +33,8 @@ pub(crate) struct Node {
     /// Who waits for the answer to a ticket of this life.
     pub(crate) asked: BTreeMap<Ticket, Waiter>,
     pub(crate) heard: BTreeMap<Ticket, Waiter>,
-    /// Which order each RELEASE of this life was about, and when it came.
-    pub(crate) releases: BTreeMap<Ticket, ((NodeId, Key), Time)>,
+    /// Which order each RELEASE of this life was about, who said it, and when.
+    pub(crate) releases: BTreeMap<Ticket, ((NodeId, Key), NodeId, Time)>,
     /// Commands of this life that were not answered.
     pub(crate) commands: BTreeMap<Ticket, String>,
     pub(crate) responses: BTreeMap<Ticket, Result<Response, Refusal>>,

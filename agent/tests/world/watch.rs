@@ -185,10 +185,11 @@ impl World {
     /// Says whether what a RELEASE was about is over, as the disk has it, and its capacity is back or long waited for.
     fn is_over(&self, index: usize, ticket: Ticket) -> bool {
         let node = &self.nodes[index];
-        let Some(&(name, asked)) = node.releases.get(&ticket) else { return true };
+        let Some(&(name, from, asked)) = node.releases.get(&ticket) else { return true };
         let reborn = node.remember(&node.disk.rows, 0);
         let mut contracts = reborn.managers().contract.contracts();
-        let lives = contracts.any(|it| (it.buyer, it.key) == name && it.state.is_live());
+        let is_party = |it: &contract::ContractView| it.buyer == from || it.seller == from;
+        let lives = contracts.any(|it| (it.buyer, it.key) == name && is_party(&it) && it.state.is_live());
         let managers = node.agent.as_ref().map(agent::Agent::managers);
         let mut sold = managers.into_iter().flat_map(|managers| managers.contract.contracts());
         let contract = sold.find(|it| (it.buyer, it.key) == name && it.role == Side::Provider).map(|it| it.id);
@@ -199,7 +200,8 @@ impl World {
 
     /// Between nodes: both parties have the same bytes, and what takes two is not with one alone for over a lease.
     pub(super) fn check_parties(&mut self) {
-        let up: Vec<_> = self.up().into_iter().collect();
+        // With one whose word is worth nothing nobody can agree.
+        let up: Vec<_> = self.up().into_iter().filter(|node| self.liar != Some(*node)).collect();
         let managers: Vec<_> = up.iter().map(|node| self.nodes[*node].agent.as_ref().unwrap().managers()).collect();
         if let Err(violation) = invariants::check_agreement(&managers) {
             self.fail(violation);
