@@ -279,6 +279,16 @@ fn pending_holds_of_one_buyer_are_bounded() {
 }
 
 #[test]
+fn a_purchase_that_comes_before_the_lapse_was_noticed_comes_too_late() {
+    let mut world = world();
+    let reserved = held(say(&mut world, reserve(order(1, Mode::Hold))));
+    // The node was busy: its time to wake has passed.
+    world.now = world.now + Config::default().purchase_within;
+    assert_eq!(code(&purchase(&mut world, 1, &reserved)), Some(Code::Expired));
+    assert_eq!(world.used(P), 0);
+}
+
+#[test]
 fn only_what_is_held_for_the_buyer_is_purchased() {
     let mut world = world();
     let reserved = held(say(&mut world, reserve(order(1, Mode::Hold))));
