@@ -51,10 +51,14 @@ impl JumpWatch {
     #[allow(clippy::disallowed_methods, reason = "this is the file that reads the clock")]
     pub fn jumped(&mut self) -> bool {
         let last = std::mem::replace(self, Self { wall: wall_millis(), steady: Instant::now() });
-        let wall = Duration::from_millis(self.wall.abs_diff(last.wall));
-        let steady = self.steady.duration_since(last.steady);
-        self.wall < last.wall || wall.abs_diff(steady) > JUMP
+        apart(last.wall, self.wall, self.steady.duration_since(last.steady)) > JUMP
     }
+}
+
+/// Returns by how much a wall clock that went from `before` to `after` has strayed from a steady one in that time.
+fn apart(before: u64, after: u64, steady: Duration) -> Duration {
+    let moved = Duration::from_millis(after.abs_diff(before));
+    if after >= before { moved.abs_diff(steady) } else { moved.saturating_add(steady) }
 }
 
 impl Default for JumpWatch {
@@ -99,6 +103,22 @@ fn wall_millis() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_strays_far_from_the_steady_clock_is_a_jump() {
+        let second = Duration::from_secs(1);
+        for (before, after, jumped) in [
+            (100_000, 101_000, false),
+            // A clock that is set right by a little, either way.
+            (100_000, 101_900, false),
+            (100_000, 99_995, false),
+            // The machine slept, or the clock was set.
+            (100_000, 200_000, true),
+            (100_000, 40_000, true),
+        ] {
+            assert_eq!(apart(before, after, second) > JUMP, jumped, "{before} to {after}");
+        }
+    }
 
     #[test]
     fn time_does_not_run_backwards_over_a_restart() {

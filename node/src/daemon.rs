@@ -13,7 +13,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     api,
-    clock::Clock,
+    clock::{Clock, JumpWatch},
     commit::{Committer, Settings},
     config::Config,
     data_dir::DataDir,
@@ -146,6 +146,7 @@ impl Daemon {
         let host = Host {
             agent,
             clock: Arc::clone(&clock),
+            jumps: JumpWatch::new(),
             committer,
             durable,
             doers,

@@ -33,8 +33,6 @@ const QUEUE: usize = 4096;
 const RETRY_AFTER: Span = Span::millis(200);
 /// How many changes a slow watcher may be behind before it has to look for itself.
 const WATCH_QUEUE: usize = 1024;
-/// How often the clock is checked for jumps.
-const JUMP_CHECK: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// How often the time told is kept: so far, at most, may a clock that is set back while the node is down lead back.
 const KEEP_TIME: std::time::Duration = std::time::Duration::from_secs(60);
@@ -175,6 +173,8 @@ pub struct Host<D> {
     pub agent: Agent,
     /// The clock.
     pub clock: Arc<Clock>,
+    /// Notices when the clock jumps.
+    pub jumps: JumpWatch,
     /// What makes batches durable.
     pub committer: Committer<Vec<Output>>,
     /// What comes out of the committer.
@@ -213,11 +213,8 @@ impl<D: Doers> Host<D> {
     pub async fn run(mut self, mut inbox: Inbox, starts: u32, stop: CancellationToken) -> Result<(), HostError> {
         let mut waiting = Waiting::default();
         let mut health = self.committer.health();
-        let mut jump_watch = JumpWatch::new();
-        let mut jump_check = tokio::time::interval(JUMP_CHECK);
         let mut keep_time = tokio::time::interval(KEEP_TIME);
-        // Both begin by ticking at once, which is once too often: the start keeps the time itself.
-        jump_check.tick().await;
+        // It begins by ticking at once, which is once too often: the start keeps the time itself.
         keep_time.tick().await;
         let mut batch = self.agent.start(self.clock.now(), starts);
         batch.rows.insert(0, (self.told)(self.clock.now()));
@@ -250,17 +247,13 @@ impl<D: Doers> Host<D> {
                     }
                 },
                 () = sleep(wake), if wake.is_some() => {
-                    let batch = self.agent.wake(self.clock.now());
+                    let now = self.now(&mut waiting)?;
+                    let batch = self.agent.wake(now);
                     self.settle(batch, &mut waiting)?;
                 },
                 _ = keep_time.tick() => {
                     let row = (self.told)(self.clock.now());
                     self.settle(Batch { rows: vec![row], outputs: Vec::new() }, &mut waiting)?;
-                },
-                _ = jump_check.tick() => if jump_watch.jumped() {
-                    tracing::warn!("the clock jumped: nothing expires for one lease");
-                    let batch = self.agent.handle(self.clock.now(), Event::ClockJumped);
-                    self.settle(batch, &mut waiting)?;
                 },
                 mail = inbox.0.recv(), if self.committer.has_room() => match mail {
                     Some(mail) => self.take(mail, &mut waiting)?,
@@ -280,8 +273,18 @@ impl<D: Doers> Host<D> {
         }
     }
 
+    /// Tells the time. Where the clock has jumped, the mind hears of that first, before anything can be found late.
+    fn now(&mut self, waiting: &mut Waiting) -> Result<Time, HostError> {
+        if self.jumps.jumped() {
+            tracing::warn!("the clock jumped: nothing expires for one lease");
+            let batch = self.agent.handle(self.clock.now(), Event::ClockJumped);
+            self.settle(batch, waiting)?;
+        }
+        Ok(self.clock.now())
+    }
+
     fn take(&mut self, mail: Mail, waiting: &mut Waiting) -> Result<(), HostError> {
-        let now = self.clock.now();
+        let now = self.now(waiting)?;
         let event = match mail {
             Mail::Event(event) => event,
             Mail::Asked { from, ask, answer } => {

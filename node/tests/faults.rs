@@ -92,7 +92,10 @@ async fn survives(victim: Victim) {
 async fn runs_again(pair: &Pair, id: &str, moment: Moment, may_fail: bool) {
     let mut seen = String::new();
     let waiting = async {
+        // Nobody tells when a page can be fetched: it is tried again and again.
+        let mut again = tokio::time::interval(std::time::Duration::from_millis(50));
         loop {
+            again.tick().await;
             let intent = pair.consumer.follow(id, settled).await.unwrap();
             if may_fail && intent["phase"] == "Failed" {
                 return;
@@ -104,7 +107,6 @@ async fn runs_again(pair: &Pair, id: &str, moment: Moment, may_fail: bool) {
             if page.is_ok_and(|page| page.contains(pair.provider.id())) && ours.len() == 1 && ours == theirs {
                 return;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     };
     let patience = std::time::Duration::from_secs(60);

@@ -229,9 +229,7 @@ fn only_certain_files_name_what_is_kept_at_arms_length() {
         if path == "node/tests/walls.rs" {
             continue;
         }
-        // A measurement in a test is no reading of the clock that anything depends on.
-        let measures = path.contains("/tests") && text.contains("holds no claim");
-        for (at, line) in code(&text).filter(|(_, line)| !measures || !line.contains("Instant::now")) {
+        for (at, line) in code(&text) {
             for (word, files) in SAID_IN.iter().filter(|(word, _)| says(line, word)) {
                 assert!(files.iter().any(|file| path.starts_with(file)), "{path}:{at} must not name {word}: {line}");
             }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use proptest::prelude::*;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy, sink};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use zeroize::Zeroizing;
 
 use super::*;
@@ -298,24 +298,4 @@ proptest! {
             assert!(read == sent);
         });
     }
-}
-
-/// Run by hand: `cargo test --release -p node tunnel::tests::seal::throughput -- --ignored --nocapture`.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "measures, and holds no claim"]
-#[allow(clippy::disallowed_methods, reason = "it measures")]
-async fn throughput() {
-    const MEGABYTES: usize = 100;
-    let (mut dialler, mut door) = sealed(256 * 1024).await;
-    let begin = std::time::Instant::now();
-    let writing = tokio::spawn(async move {
-        let block = vec![7; 1_000_000];
-        for _ in 0..MEGABYTES {
-            dialler.write_all(&block).await.unwrap();
-        }
-        dialler.shutdown().await.unwrap();
-    });
-    assert_eq!(copy(&mut door, &mut sink()).await.unwrap(), (MEGABYTES * 1_000_000) as u64);
-    writing.await.unwrap();
-    println!("{:.0} MB/s", MEGABYTES as f64 / begin.elapsed().as_secs_f64());
 }
