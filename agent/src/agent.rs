@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use kernel::{AskId, DomainKey, Manager, NodeId, Rng, Ticket, Time, Wake};
+use kernel::{AskId, Manager, NodeId, Rng, Ticket, Time, Wake};
 use rear_proto::{
-    Answer, Ask, Code, DamagedRecord, Refusal, Reply, Request, Row, Signer, Table, Trace, fabric::FabricReply,
+    Answer, Ask, Code, DamagedRecord, Refusal, Reply, Request, Row, Table, Trace, fabric::FabricReply, local::{Caller, Me},
 };
 
 use crate::{
@@ -16,15 +16,6 @@ use crate::{
 
 /// The most questions of either kind that wait for their answers: more than there are peers to ask at once by far.
 const MAX_QUESTIONS: usize = 65_536;
-
-/// Who a node is.
-#[derive(Debug, Clone)]
-pub struct Identity {
-    /// The node's key.
-    pub signer: Signer,
-    /// The domain that it is a member of.
-    pub domain: DomainKey,
-}
 
 /// What one event led to.
 #[derive(Debug, Default)]
@@ -112,21 +103,21 @@ const fn owner(mail: &Mail) -> u8 {
 
 impl Agent {
     /// Makes a mind that remembers nothing.
-    pub fn new(config: Config, identity: Identity, mut rng: Rng) -> Self {
+    pub fn new(config: Config, identity: Me, mut rng: Rng) -> Self {
         let me = identity.signer.id();
         let managers = Managers {
             orchestrator: orchestrator::Manager::new(config.orchestrator, me),
             rear: rear::Manager::new(config.rear, me, identity.domain),
-            discovery: discovery::Manager::new(config.discovery, me, rng.fork()),
-            contract: contract::Manager::new(config.contract, identity.signer.clone(), identity.domain, rng.fork()),
+            discovery: discovery::Manager::new(config.discovery, identity.clone(), rng.fork()),
+            contract: contract::Manager::new(config.contract, identity.clone(), rng.fork()),
             network: network::Manager::new(config.network, identity.signer.clone()),
             vfabric: vfabric::Manager::new(config.vfabric, me, rng.fork()),
-            federation: federation::Manager::new(config.federation, identity.signer, rng.fork()),
+            federation: federation::Manager::new(config.federation, identity.signer.clone(), rng.fork()),
         };
         Self {
             managers,
             boxes: Boxes::default(),
-            stories: Stories::new(me),
+            stories: Stories::new(me, identity.role),
             asks: BTreeMap::new(),
             next_ask: 0,
             sends: BTreeMap::new(),
@@ -153,7 +144,7 @@ impl Agent {
                 managers.contract.restore(table, key, value)
             }
             Table::Peerings | Table::Workloads => managers.vfabric.restore(table, key, value),
-            Table::Membership | Table::Members | Table::Tokens => managers.federation.restore(table, key, value),
+            Table::Membership | Table::Members | Table::Tokens | Table::Partners => managers.federation.restore(table, key, value),
         }
     }
 
@@ -250,7 +241,8 @@ impl Agent {
             Event::Asked { ticket, from, ask } => return self.asked(now, ticket, from, *ask, batch),
             Event::Answered { ask, reply } => return self.answered(now, ask, reply),
             Event::Heard { ticket, contract, ask } => {
-                let trace = self.stories.serve(now, ticket, ask.tell);
+                let abroad = self.managers.contract.is_abroad(&contract);
+                let trace = self.stories.serve(now, ticket, ask.tell, abroad);
                 Mail::Network(network::Input::Heard { ticket, contract, ask, trace })
             }
             Event::FabricAnswered { id, reply } => return self.fabric_answered(now, id, reply),
@@ -291,31 +283,35 @@ impl Agent {
 
     /// Lets a question in, or turns it away: the one place where it is decided who may ask what.
     fn asked(&mut self, now: Time, ticket: Ticket, from: NodeId, ask: Ask, batch: &mut Batch) {
-        if let Err(refusal) = self.managers.federation.authorise(now, &from, &ask.request) {
-            batch.outputs.push(reply(ticket, refusal.into(), Vec::new()));
-            return;
-        }
-        let trace = self.stories.serve(now, ticket, ask.tell);
+        let caller = match self.managers.federation.authorise(now, &from, &ask.request) {
+            Ok(caller) => caller,
+            Err(refusal) => {
+                batch.outputs.push(reply(ticket, refusal.into(), Vec::new()));
+                return;
+            }
+        };
+        let greeting = |request| Mail::Federation(federation::Input::Asked { ticket, from, request });
+        let trace = self.stories.serve(now, ticket, ask.tell, crosses_border(&caller));
         let mail = match ask.request {
-            Request::Hello(hello) => Mail::Federation(federation::Input::Asked {
-                ticket,
-                from,
-                request: federation::mail::Greeting::Hello(Box::new(hello)),
-            }),
-            Request::Join(join) => Mail::Federation(federation::Input::Asked {
-                ticket,
-                from,
-                request: federation::mail::Greeting::Join(Box::new(join)),
-            }),
+            Request::Hello(hello) => greeting(federation::mail::Greeting::Hello(Box::new(hello))),
+            Request::Join(join) => greeting(federation::mail::Greeting::Join(Box::new(join))),
+            Request::Accept(accept) => greeting(federation::mail::Greeting::Accept(Box::new(accept))),
+            Request::Partners(partners) => greeting(federation::mail::Greeting::Partners(Box::new(partners))),
             Request::List(list) => {
-                Mail::Discovery(discovery::Input::Asked { ticket, from, list: Box::new(list), trace })
+                Mail::Discovery(discovery::Input::Asked { ticket, from, caller, list: Box::new(list), trace })
+            }
+            request @ (Request::Advertise(_)
+            | Request::Refresh(_)
+            | Request::Withdraw(_)
+            | Request::Subscribe(_)) => {
+                Mail::Discovery(discovery::Input::Told { ticket, from, caller, request: Box::new(request) })
             }
             request @ (Request::Reserve(_)
             | Request::Purchase(_)
             | Request::Renew(_)
             | Request::Release(_)
             | Request::Keepalive(_)) => {
-                Mail::Contract(contract::Input::Asked { ticket, from, request: Box::new(request), trace })
+                Mail::Contract(contract::Input::Asked { ticket, from, caller, request: Box::new(request), trace })
             }
         };
         self.boxes.mail.push_back(mail);
@@ -326,7 +322,8 @@ impl Agent {
         // An answer that comes a second time, or to nothing, changes nothing.
         let Some(Asked { sender, ask, to, trace, at }) = self.asks.remove(&ask) else { return };
         let answer = reply.map(|reply| {
-            self.record(trace, self.stories.place(now, trace, at, reply.steps));
+            let steps = self.stories.place(now, trace, at, reply.steps);
+            self.record(trace, steps);
             reply.answer
         });
         // Contract rates a seller that refuses otherwise than one that was not heard of.
@@ -345,7 +342,8 @@ impl Agent {
     fn fabric_answered(&mut self, now: Time, id: u64, reply: Result<Box<FabricReply>, Refusal>) {
         let (trace, at) = self.sends.remove(&id).unwrap_or((Trace::None, now));
         let reply = reply.map(|mut reply| {
-            self.record(trace, self.stories.place(now, trace, at, std::mem::take(&mut reply.steps)));
+            let steps = self.stories.place(now, trace, at, std::mem::take(&mut reply.steps));
+            self.record(trace, steps);
             *reply
         });
         self.boxes.mail.push_back(Mail::Network(network::Input::Answered { id, reply }));
@@ -396,6 +394,16 @@ impl Agent {
             Command::Release(id) => Mail::Rear(rear::Input::ReleaseByHand { ticket, id }),
             Command::Invite { role, ttl } => Mail::Federation(federation::Input::Invite { ticket, role, ttl }),
             Command::Remove(node) => Mail::Federation(federation::Input::Remove { ticket, node }),
+            Command::PartnerInvite { name, ttl } => {
+                Mail::Federation(federation::Input::PartnerInvite { ticket, name, ttl })
+            }
+            Command::PartnerAccept { token, name } => {
+                Mail::Federation(federation::Input::PartnerAccept { ticket, token, name })
+            }
+            Command::PartnerSwitch { name, on } => {
+                Mail::Federation(federation::Input::PartnerSwitch { ticket, name, on })
+            }
+            Command::PartnerRemove(name) => Mail::Federation(federation::Input::PartnerRemove { ticket, name }),
         })
     }
 
@@ -455,7 +463,7 @@ impl Agent {
                     self.next_ask += 1;
                     let id = AskId(self.next_ask);
                     self.asks.insert(id, Asked { sender, ask, to: to.node, trace, at: now });
-                    let tell = matches!(trace, Trace::Own(_));
+                    let tell = self.stories.is_followed(trace);
                     let body = Box::new(Ask { request, tell, extensions: Default::default() });
                     batch.outputs.push(Output::Ask { ask: id, to, body, deadline });
                 }
@@ -477,6 +485,7 @@ impl Agent {
                 | Output::Block(_)
                 | Output::Trust(..)
                 | Output::Install(_)
+                | Output::Join(_)
                 | Output::Remove { .. }
                 | Output::Transmit { .. }
                 | Output::Ship { .. }
@@ -496,4 +505,12 @@ impl Agent {
 
 fn reply(ticket: Ticket, answer: Answer, steps: Vec<rear_proto::Step>) -> Output {
     Output::Reply { ticket, reply: Box::new(Reply { answer, steps, extensions: Default::default() }) }
+}
+
+/// Says whether what is answered to this caller leaves the domain.
+const fn crosses_border(caller: &Caller) -> bool {
+    match caller {
+        Caller::Member(_) => false,
+        Caller::Partner { .. } | Caller::Visitor { .. } | Caller::Stranger => true,
+    }
 }

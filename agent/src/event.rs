@@ -1,7 +1,7 @@
 //! Everything that can happen to a node, and everything that its mind can ask the doers for.
 
 use kernel::{AskId, ContractId, Digest, FlavourId, IntentId, Key, NodeId, RequestId, Resources, Span, Ticket};
-use network::mail::Route;
+use network::mail::{Junction, Route};
 use orchestrator::intent::Intent;
 use rear::offer::Offer;
 use rear_proto::{
@@ -9,6 +9,7 @@ use rear_proto::{
     fabric::{FabricAnswer, FabricAsk, FabricReply, FabricRequest},
     flavour::Party,
     membership::{Role, Token},
+    partner::PartnerToken,
     workload::{LogLine, Status, Workload},
 };
 use vfabric::mail::{Instance, Target};
@@ -207,6 +208,29 @@ pub enum Command {
     },
     /// Take a node out of the domain.
     Remove(NodeId),
+    /// Make a token for another domain.
+    PartnerInvite {
+        /// What that domain is to be called here.
+        name: String,
+        /// For how long the token is good.
+        ttl: Span,
+    },
+    /// Take up another domain's invitation.
+    PartnerAccept {
+        /// The token.
+        token: Box<PartnerToken>,
+        /// What that domain is to be called here.
+        name: String,
+    },
+    /// Switch what a partner may use on or off.
+    PartnerSwitch {
+        /// Which partner.
+        name: String,
+        /// Whether it is on.
+        on: bool,
+    },
+    /// Have a partner no longer.
+    PartnerRemove(String),
 }
 
 /// What an operator is told.
@@ -226,6 +250,10 @@ pub enum Response {
     Invited(Box<Token>),
     /// The node is removed.
     Removed,
+    /// The token for another domain.
+    PartnerInvited(Box<PartnerToken>),
+    /// The partner is as it was wished.
+    Partner(Box<federation::mail::PartnerView>),
 }
 
 /// Everything that the mind can ask the doers for.
@@ -259,6 +287,8 @@ pub enum Output {
     // -- to the tunnel ----------------------------------------------------------------------------------
     /// Admit streams of this contract.
     Install(Route),
+    /// Carry on streams of either of two contracts under the other.
+    Join(Junction),
     /// Admit them no longer, and close those that are open.
     Remove {
         /// Which contract.
@@ -300,6 +330,8 @@ pub enum Output {
         workload: Box<Workload>,
         /// The most that all of the allocation's instances may use together.
         within: Resources,
+        /// Whether it is for another domain, to which it must not tell who this node is.
+        abroad: bool,
     },
     /// Stop an instance: kindly, and after the grace by force; then it is gone.
     Stop {
@@ -376,15 +408,29 @@ impl Output {
                 | Request::Reserve(_)
                 | Request::Purchase(_)
                 | Request::Renew(_)
-                | Request::Keepalive(_) => false,
+                | Request::Keepalive(_)
+                | Request::Accept(_)
+                | Request::Partners(_)
+                | Request::Advertise(_)
+                | Request::Refresh(_)
+                | Request::Withdraw(_)
+                | Request::Subscribe(_) => false,
             },
             Self::Reply { reply, .. } => match reply.answer {
                 Answer::Reserved(_)
                 | Answer::Contract(_)
                 | Answer::Renewed(_)
                 | Answer::Released
-                | Answer::Joined(_) => true,
-                Answer::Hello(_) | Answer::Flavours(_) | Answer::Dead(_) | Answer::Refused(_) => false,
+                | Answer::Joined(_)
+                | Answer::Accepted(_)
+                | Answer::Noted => true,
+                Answer::Hello(_)
+                | Answer::Flavours(_)
+                | Answer::Dead(_)
+                | Answer::Refused(_)
+                | Answer::Taken(_)
+                | Answer::Snapshot(_)
+                | Answer::Published(_) => false,
             },
             Self::Transmit { ask, .. } => match ask.request {
                 FabricRequest::ResourceRequest { .. } | FabricRequest::Deploy(_) => true,
@@ -406,6 +452,7 @@ impl Output {
             | Self::Block(_)
             | Self::Trust(..)
             | Self::Install(_)
+            | Self::Join(_)
             | Self::Remove { .. }
             | Self::Ship { .. }
             | Self::ReadLogs { .. }

@@ -17,6 +17,7 @@ pub mod invariants;
 mod route;
 mod trace;
 
-pub use agent::{Agent, Batch, Identity, Managers};
+pub use rear_proto::local::Me as Identity;
+pub use agent::{Agent, Batch, Managers};
 pub use config::Config;
 pub use event::{Command, Event, Output, Response, Watch};

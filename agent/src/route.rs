@@ -138,6 +138,8 @@ pub(crate) fn discovery(effect: discovery::Effect, out: &mut Vec<Routed>) {
         E::Respond { ticket, found } => {
             Routed::Output(Output::Respond { ticket, result: Ok(Response::Discovered(Box::new(found))) })
         }
+        E::Resolved { allocation, way } => Routed::Mail(Mail::Contract(contract::Input::Resolved { allocation, way })),
+        E::Rated { peer, outcome } => rear(rear::Input::Rated { peer, outcome }),
         E::Keep(row) => Routed::Row(row),
         E::Did(trace, deed) => Routed::Did(trace, deed),
     };
@@ -159,6 +161,17 @@ pub(crate) fn contract(effect: contract::Effect, out: &mut Vec<Routed>) {
         }
         E::Bind { allocation, contract } => rear(rear::Input::Bind { allocation, contract }),
         E::Close { allocation, reason } => rear(rear::Input::Close { allocation, reason }),
+        E::Resolve { allocation, flavour, caller } => {
+            Routed::Mail(Mail::Discovery(discovery::Input::Resolve { allocation, flavour, caller }))
+        }
+        E::Forward { allocation, buyer, seller, resources } => {
+            rear(rear::Input::Forward { allocation, buyer, seller, resources })
+        }
+        E::Forwarding { allocation } => rear(rear::Input::Forwarding { allocation }),
+        E::Join { junction, trace } => {
+            let contract::mail::Junction { front, buyer, back, seller } = *junction;
+            network(network::Input::Join { front, buyer, back, seller, trace })
+        }
         E::Held { request, key, price, purchase_within } => {
             rear(rear::Input::Held { request, key, price, purchase_within })
         }
@@ -192,6 +205,8 @@ pub(crate) fn network(effect: network::Effect, out: &mut Vec<Routed>) {
     let vfabric = |input| Routed::Mail(Mail::Vfabric(input));
     let last = match effect {
         E::Install(route) => Routed::Output(Output::Install(route)),
+        E::Join(junction) => Routed::Output(Output::Join(junction)),
+        E::Opened { contract: id } => Routed::Mail(Mail::Contract(contract::Input::Activated { contract: id })),
         E::Remove { contract } => Routed::Output(Output::Remove { contract }),
         E::Transmit { id, contract, ask, deadline } => Routed::Output(Output::Transmit { id, contract, ask, deadline }),
         E::Ship { id, contract, digest } => Routed::Output(Output::Ship { id, contract, digest }),
@@ -237,7 +252,9 @@ pub(crate) fn vfabric(effect: vfabric::Effect, out: &mut Vec<Routed>) {
         E::Status { request, status } => orchestrator(orchestrator::Input::Status { request, status }),
         E::Undeployed { request } => orchestrator(orchestrator::Input::Undeployed { request }),
         E::Exposed { request, port, url } => orchestrator(orchestrator::Input::Exposed { request, port, url }),
-        E::Start { instance, workload, within } => Routed::Output(Output::Start { instance, workload, within }),
+        E::Start { instance, workload, within, abroad } => {
+            Routed::Output(Output::Start { instance, workload, within, abroad })
+        }
         E::Stop { instance, grace } => Routed::Output(Output::Stop { instance, grace }),
         E::ReadLogs { inquiry, instance, from, wait } => {
             Routed::Output(Output::ReadLogs { inquiry, instance, from, wait })
@@ -264,10 +281,10 @@ pub(crate) fn federation(effect: federation::Effect, out: &mut Vec<Routed>) {
             Routed::Ask { sender: Sender::Federation, ask, to, request, deadline, trace: Trace::None }
         }
         E::Reply { ticket, answer } => Routed::Reply { ticket, answer },
-        E::MemberUp { party, role } => {
+        E::MemberUp { party, role, realm } => {
             let node = party.node;
             out.push(Routed::Output(Output::Trust(node, true)));
-            out.push(discovery(discovery::Input::EndpointUp { party, role }));
+            out.push(discovery(discovery::Input::EndpointUp { party, role, realm }));
             out.push(contract(contract::Input::PeerUp { node }));
             vfabric(vfabric::Input::PeerUp { node })
         }
@@ -280,6 +297,11 @@ pub(crate) fn federation(effect: federation::Effect, out: &mut Vec<Routed>) {
             }
             contract(contract::Input::MemberGone { node })
         }
+        E::Partners(partners) => {
+            out.push(discovery(discovery::Input::Partners(partners.clone())));
+            contract(contract::Input::Partners(partners))
+        }
+        E::Secret(secret) => discovery(discovery::Input::Secret(secret)),
         E::Credentials(credentials) => contract(contract::Input::Credentials(credentials)),
         E::KeepConnected(party) => Routed::Output(Output::KeepConnected(party)),
         E::Respond { ticket, result } => Routed::Output(Output::Respond {
@@ -287,6 +309,8 @@ pub(crate) fn federation(effect: federation::Effect, out: &mut Vec<Routed>) {
             result: result.map(|response| match response {
                 federation::mail::Response::Invited(token) => Response::Invited(Box::new(token)),
                 federation::mail::Response::Removed => Response::Removed,
+                federation::mail::Response::PartnerInvited(token) => Response::PartnerInvited(Box::new(token)),
+                federation::mail::Response::PartnerChanged(view) => Response::Partner(Box::new(view)),
             }),
         }),
         E::Keep(row) => Routed::Row(row),

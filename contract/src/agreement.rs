@@ -164,6 +164,7 @@ impl Agreement {
             allocation: self.allocation(),
             customer: self.order.buyer,
             partition: self.order.partition,
+            abroad: false,
         }
     }
 }

@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use kernel::{ContractId, Digest, DomainKey, Key, NodeId, Time};
-use rear_proto::{Contract, Endorsement, Order, Renewal, Reserved, Row, Signed, Table, local::Side, record::decode};
+use rear_proto::{Contract, Order, Renewal, Reserved, Row, Signed, Table, local::Side, record::decode};
 
 use crate::record::{ContractRecord, HoldRecord, Name, RenewalRecord};
 
@@ -217,8 +217,11 @@ fn verify_contract(id: ContractId, kept: &Kept, domain: Option<&DomainKey>, foun
         found.push(problem(id, ProblemKind::BadContract, format!("contract {id} is not good: {error}")));
     }
     if let Some(domain) = domain {
-        let Endorsement::Member(credentials) = &contract.endorsement;
-        if let Err(error) = credentials.verify(domain, &order.seller, contract.start) {
+        let believed = |_: &DomainKey| true;
+        let endorsement = &contract.endorsement;
+        if let Err(error) =
+            endorsement.verify(&contract.tunnel_key, &order.seller, domain, believed, contract.start)
+        {
             let text = format!("the seller of contract {id} was no member when it started: {error}");
             found.push(problem(id, ProblemKind::BadEndorsement, text));
         }

@@ -4,7 +4,7 @@ use kernel::{AllocationId, AskId, ContractId, FlavourId, Key, NodeId, RequestId,
 use rear_proto::{
     Answer, Epoch, Refusal, Request, Row, Trace,
     flavour::Party,
-    local::{Bought, Outcome, Side, SignedContract, Wish},
+    local::{Bought, Caller, Outcome, Partner, Side, SignedContract, Way, Wish},
     membership::Credentials,
     message::EndReason,
     price::Rate,
@@ -68,6 +68,16 @@ pub enum Input {
         /// Which allocation.
         allocation: AllocationId,
     },
+    // -- as a relay -------------------------------------------------------------------------------------
+    /// From Discovery: where the flavour of this order leads.
+    Resolved {
+        /// Which order, by the allocation that it is to have.
+        allocation: AllocationId,
+        /// Where.
+        way: Result<Way, Refusal>,
+    },
+    /// From Federation, at the start and at each change: these are the domain's partners.
+    Partners(Vec<Partner>),
     // -- from the Virtual Fabric ------------------------------------------------------------------------
     /// As a provider: is there a signed contract for this customer?
     LookUp {
@@ -80,7 +90,7 @@ pub enum Input {
         /// The story.
         trace: Trace,
     },
-    /// The peering of this contract is open: it is active.
+    /// The peering of this contract is open, or at a relay: something has passed through its router. It is active.
     Activated {
         /// Which contract.
         contract: ContractId,
@@ -100,6 +110,8 @@ pub enum Input {
         ticket: Ticket,
         /// Who asks; proven by the connection.
         from: NodeId,
+        /// As whom.
+        caller: Caller,
         /// What.
         request: Box<Request>,
         /// The story.
@@ -188,6 +200,40 @@ pub enum Effect {
         allocation: AllocationId,
         /// Why.
         reason: EndReason,
+    },
+    // -- as a relay -------------------------------------------------------------------------------------
+    /// To Discovery: where does this flavour lead?
+    Resolve {
+        /// Which order, by the allocation that it is to have.
+        allocation: AllocationId,
+        /// Which flavour.
+        flavour: FlavourId,
+        /// Who has placed it.
+        caller: Caller,
+    },
+    /// To REAR: what is relayed is held or agreed; an allocation of type Forwarding, inactive. It becomes a contract's
+    /// by `Bind`, and ends by `Close`.
+    Forward {
+        /// The name of the allocation to be made.
+        allocation: AllocationId,
+        /// For whom.
+        buyer: NodeId,
+        /// With whom.
+        seller: NodeId,
+        /// How much passes.
+        resources: Resources,
+    },
+    /// To REAR: it is in use.
+    Forwarding {
+        /// Which allocation.
+        allocation: AllocationId,
+    },
+    /// To Network: deploy the virtual router that joins these two contracts.
+    Join {
+        /// The two contracts, and who is at their other ends.
+        junction: Box<Junction>,
+        /// The story.
+        trace: Trace,
     },
     // -- to REAR, as a buyer ----------------------------------------------------------------------------
     /// The seller holds it.
@@ -290,6 +336,19 @@ pub enum Effect {
     Keep(Row),
     /// A step that was just done.
     Did(Trace, Deed),
+}
+
+/// A virtual router to deploy at a relay: what comes under one of its two contracts goes on under the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Junction {
+    /// The contract that this node sold.
+    pub front: ContractId,
+    /// Who bought it.
+    pub buyer: Party,
+    /// The contract that backs it, which this node bought.
+    pub back: ContractId,
+    /// Who sold that.
+    pub seller: Party,
 }
 
 /// A virtual router to deploy: one end of a contract's channel.

@@ -6,6 +6,7 @@ use kernel::{AllocationId, AskId, ContractId, DomainKey, Key, NodeId, Rng, Ticke
 use rear_proto::{
     Answer, Code, Refusal, Request, Signed, Signer, Trace,
     flavour::Party,
+    local::Me,
     membership::Credentials,
     message::{EndReason, Extensions},
 };
@@ -118,8 +119,9 @@ pub(crate) enum Expiry {
 }
 
 impl Manager {
-    /// Makes a manager without a memory; `signer` is the node's key, `domain` the domain whose members it deals with.
-    pub fn new(config: Config, signer: Signer, domain: DomainKey, rng: Rng) -> Self {
+    /// Makes a manager without a memory.
+    pub fn new(config: Config, me: Me, rng: Rng) -> Self {
+        let Me { signer, domain, role: _ } = me;
         Self {
             me: signer.id(),
             config,
@@ -181,7 +183,15 @@ impl Manager {
             Request::Renew(renew) => self.asked_renew(now, ticket, from, renew, out),
             Request::Release(release) => self.asked_release(now, ticket, from, release, out),
             Request::Keepalive(keepalive) => self.asked_keepalive(now, ticket, from, &keepalive.contracts, out),
-            Request::Hello(_) | Request::Join(_) | Request::List(_) => {
+            Request::Hello(_)
+            | Request::Join(_)
+            | Request::List(_)
+            | Request::Accept(_)
+            | Request::Partners(_)
+            | Request::Advertise(_)
+            | Request::Refresh(_)
+            | Request::Withdraw(_)
+            | Request::Subscribe(_) => {
                 let text = format!("{} is nothing about contracts", request.name());
                 refuse(ticket, Refusal::new(Code::Malformed, text), out);
             }
@@ -198,6 +208,11 @@ impl Manager {
             }
             None => self.answered_late(now, answer, out),
         }
+    }
+
+    /// Says whether the far end of a contract's channel is of another domain.
+    pub fn is_abroad(&self, _contract: &ContractId) -> bool {
+        false
     }
 
     fn peer_up(&mut self, now: Time, node: NodeId, out: &mut Vec<Effect>) {
@@ -269,7 +284,8 @@ impl kernel::Manager for Manager {
             }
             Input::Activated { contract } => self.activated(now, contract, out),
             Input::RenewByHand { ticket, contract } => self.renew_by_hand(now, ticket, contract, out),
-            Input::Asked { ticket, from, request, trace } => self.asked(now, ticket, from, &request, trace, out),
+            Input::Resolved { .. } | Input::Partners(_) => {}
+            Input::Asked { ticket, from, caller: _, request, trace } => self.asked(now, ticket, from, &request, trace, out),
             Input::Answered { ask, from: _, answer } => self.answered(now, ask, answer, out),
             Input::PeerUp { node } => self.peer_up(now, node, out),
             Input::MemberGone { node } => self.member_gone(now, node, out),

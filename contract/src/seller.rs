@@ -117,8 +117,7 @@ impl Manager {
         if order.buyer != *from || order.seller != self.me || order.buyer == order.seller {
             return Err(malformed(format!("order {} is not one of the sender's to this node", order.key)));
         }
-        let Endorsement::Member(credentials) = &reserve.endorsement;
-        if let Err(error) = credentials.verify(&self.domain, from, now) {
+        if let Err(error) = reserve.endorsement.verify(&order.tunnel_key, from, &self.domain, |_| false, now) {
             let text = format!("the endorsement of order {} does not hold: {error}", order.key);
             return Err(Refusal::new(Code::NotAMember, text));
         }

@@ -2,7 +2,7 @@
 
 use kernel::{Key, Time};
 use rear_proto::{
-    Answer, Code, Contract, Endorsement, Mode, Order, Party, Refusal, Reserved, Row, Signed, Table,
+    Answer, Code, Contract, Mode, Order, Party, Refusal, Reserved, Row, Signed, Table,
     local::{Outcome, Side},
     message::EndReason,
     story::Deed,
@@ -103,8 +103,8 @@ impl Manager {
         {
             return Err(bad(&"it is over another purchase"));
         }
-        let Endorsement::Member(credentials) = &contract.endorsement;
-        credentials.verify(&self.domain, &seller, now).map_err(|error| bad(&error))?;
+        let endorsed = contract.endorsement.verify(&contract.tunnel_key, &seller, &self.domain, |_| false, now);
+        endorsed.map_err(|error| bad(&error))?;
         let record = ContractRecord {
             contract: signed,
             side: Side::Consumer,

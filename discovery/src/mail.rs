@@ -1,10 +1,10 @@
 //! Everything that can happen to the Discovery Manager, and everything it can ask for.
 
-use kernel::{AskId, FlavourId, NodeId, RequestId, Span, Ticket};
+use kernel::{AllocationId, AskId, FlavourId, NodeId, RequestId, Span, Ticket};
 use rear_proto::{
     Answer, Flavour, Mismatch, Refusal, Request, Row, Selector, Trace,
     flavour::Party,
-    local::{Candidate, Pick},
+    local::{Caller, Candidate, DomainSecret, Outcome, Partner, Pick, Realm, Way},
     membership::Role,
     message::List,
     story::Deed,
@@ -48,10 +48,32 @@ pub enum Input {
         ticket: Ticket,
         /// Who asks.
         from: NodeId,
+        /// As whom.
+        caller: Caller,
         /// What.
         list: Box<List>,
         /// The story.
         trace: Trace,
+    },
+    /// Another node tells of its offers, or wants to be told of ours: ADVERTISE, REFRESH, WITHDRAW, SUBSCRIBE; it may.
+    Told {
+        /// Who waits.
+        ticket: Ticket,
+        /// Who tells.
+        from: NodeId,
+        /// As whom.
+        caller: Caller,
+        /// What.
+        request: Box<Request>,
+    },
+    /// From Contract: where does this flavour lead, that the caller has named in an order?
+    Resolve {
+        /// Which order, by the allocation that it is to have.
+        allocation: AllocationId,
+        /// Which flavour.
+        flavour: FlavourId,
+        /// Who has placed it.
+        caller: Caller,
     },
     /// An endpoint answered a question of ours, or did not.
     Answered {
@@ -64,23 +86,29 @@ pub enum Input {
         /// How long it took.
         took: Span,
     },
-    /// A member of the domain can be reached.
+    /// A node can be reached: a member of the domain, a partner's supernode or a catalogue.
     EndpointUp {
         /// Which, and where.
         party: Party,
         /// As what.
         role: Role,
+        /// Where it belongs.
+        realm: Realm,
     },
     /// It can not be reached now.
     EndpointDown {
         /// Which.
         node: NodeId,
     },
-    /// It is no longer a member: forget it and its offers.
+    /// It is no longer a member, or of a partner: forget it and its offers.
     EndpointGone {
         /// Which.
         node: NodeId,
     },
+    /// From Federation, at a supernode, at the start and at each change: these are the domain's partners.
+    Partners(Vec<Partner>),
+    /// From Federation, at a supernode: the secret of the domain.
+    Secret(DomainSecret),
 }
 
 /// Everything the Discovery Manager can ask for.
@@ -128,6 +156,20 @@ pub enum Effect {
         ticket: Ticket,
         /// The answer.
         found: Discovered,
+    },
+    /// To Contract: the answer to `Resolve`.
+    Resolved {
+        /// Which order.
+        allocation: AllocationId,
+        /// Where its flavour leads.
+        way: Result<Way, Refusal>,
+    },
+    /// To REAR: how a peer did.
+    Rated {
+        /// Which peer.
+        peer: NodeId,
+        /// How it did.
+        outcome: Outcome,
     },
     /// A row to keep.
     Keep(Row),

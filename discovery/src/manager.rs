@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kernel::{AskId, NodeId, RequestId, Rng, Span, Ticket, Time, Wake};
 use rear_proto::{
     DamagedRecord, Deed, Selector, Table, Trace,
-    local::{Candidate, Pick},
+    local::{Candidate, Me, Pick},
     message::List,
 };
 
@@ -49,10 +49,10 @@ pub struct Manager {
 
 impl Manager {
     /// Makes a manager that knows of nothing.
-    pub fn new(config: Config, me: NodeId, rng: Rng) -> Self {
+    pub fn new(config: Config, me: Me, rng: Rng) -> Self {
         Self {
             config,
-            me,
+            me: me.signer.id(),
             rng,
             index: Index::default(),
             endpoints: Endpoints::default(),
@@ -234,9 +234,16 @@ impl kernel::Manager for Manager {
             Input::Discover { asker, selector, k, exclude, trace } => {
                 self.discover(now, Waiting { asker, selector, k, trace, found: 0 }, exclude, out);
             }
-            Input::Asked { ticket, from, list, trace } => self.asked(now, ticket, from, &list, trace, out),
+            Input::Asked { ticket, from, caller: _, list, trace } => self.asked(now, ticket, from, &list, trace, out),
             Input::Answered { ask, from, answer, took } => self.answered(now, ask, from, answer, took, out),
-            Input::EndpointUp { party, role } => {
+            Input::Told { ticket, .. } => {
+                out.push(Effect::Reply { ticket, answer: rear_proto::Refusal::from(rear_proto::Code::NotShared).into() });
+            }
+            Input::Resolve { allocation, flavour, caller: _ } => {
+                out.push(Effect::Resolved { allocation, way: Ok(rear_proto::local::Way::Here(flavour)) });
+            }
+            Input::Partners(_) | Input::Secret(_) => {}
+            Input::EndpointUp { party, role, realm: _ } => {
                 if party.node != self.me {
                     self.endpoints.up(party, role);
                     self.early.reached(now + self.config.gather);

@@ -3,9 +3,11 @@
 use kernel::{AskId, NodeId, Span, Ticket, Time};
 use rear_proto::{
     Answer, Refusal, Request, Row,
-    flavour::Party,
+    flavour::{Domain, Party},
+    local::{DomainSecret, Partner, Realm},
     membership::{Credentials, Role, Token},
-    message::{Hello, Join},
+    message::{Accept, Hello, Join, Partners},
+    partner::{PartnerState, PartnerToken},
 };
 
 /// Everything that can happen to the Federation Manager.
@@ -58,6 +60,40 @@ pub enum Input {
         /// Which.
         node: NodeId,
     },
+    /// The operator wants a token to hand to another domain.
+    PartnerInvite {
+        /// Who waits.
+        ticket: Ticket,
+        /// What that domain is to be called here.
+        name: String,
+        /// For how long the token is good.
+        ttl: Span,
+    },
+    /// The operator takes up another domain's invitation; answered when that domain has.
+    PartnerAccept {
+        /// Who waits.
+        ticket: Ticket,
+        /// The token.
+        token: Box<PartnerToken>,
+        /// What that domain is to be called here.
+        name: String,
+    },
+    /// The operator switches what a partner may use of this domain on or off.
+    PartnerSwitch {
+        /// Who waits.
+        ticket: Ticket,
+        /// Which partner.
+        name: String,
+        /// Whether it is on.
+        on: bool,
+    },
+    /// The operator wants a partner no longer; what was agreed with it ends.
+    PartnerRemove {
+        /// Who waits.
+        ticket: Ticket,
+        /// Which partner.
+        name: String,
+    },
 }
 
 /// What may be said before membership is proven.
@@ -67,6 +103,10 @@ pub enum Greeting {
     Hello(Box<Hello>),
     /// Let me in.
     Join(Box<Join>),
+    /// I take up your invitation.
+    Accept(Box<Accept>),
+    /// From a supernode of this node's own domain: these are our partners.
+    Partners(Box<Partners>),
 }
 
 /// Everything the Federation Manager can ask for.
@@ -90,19 +130,22 @@ pub enum Effect {
         /// The answer.
         answer: Answer,
     },
-    /// To Discovery, Contract and the Virtual Fabric: a member of our domain is here.
+    /// To Discovery, Contract and the Virtual Fabric: a member of our domain, a partner's supernode or a catalogue is
+    /// here.
     MemberUp {
         /// Which, and where.
         party: Party,
         /// As what.
         role: Role,
+        /// Where it belongs.
+        realm: Realm,
     },
     /// To Discovery: it can not be reached now.
     MemberDown {
         /// Which.
         node: NodeId,
     },
-    /// To everybody: it is no longer a member. Where it was removed, also to the transport: its connections
+    /// To everybody: it is no longer a member, or no longer of a partner. Where it was removed, also to the transport: its connections
     /// close, and it is let in no more; one whose certificate ran out may come back with a fresh one.
     MemberGone {
         /// Which.
@@ -112,6 +155,10 @@ pub enum Effect {
     },
     /// To Contract: our own proof of membership.
     Credentials(Box<Credentials>),
+    /// To Discovery and Contract, at the start and at each change: these are the domain's partners.
+    Partners(Vec<Partner>),
+    /// To Discovery, at a supernode: the secret of the domain.
+    Secret(DomainSecret),
     /// To the transport: remember these addresses, and keep a connection to this node.
     KeepConnected(Party),
     /// An answer to the operator.
@@ -132,6 +179,27 @@ pub enum Response {
     Invited(Token),
     /// It is removed.
     Removed,
+    /// The token for another domain.
+    PartnerInvited(PartnerToken),
+    /// The partner is as it was wished.
+    PartnerChanged(PartnerView),
+}
+
+/// A partner, as the tables show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartnerView {
+    /// What it is called here.
+    pub name: String,
+    /// Its key, and what it calls itself.
+    pub domain: Domain,
+    /// Whether it may use what is exposed to it, as was decided here.
+    pub state: PartnerState,
+    /// Whether it lets this domain use what it exposes, as it said last.
+    pub theirs: Option<bool>,
+    /// When any of its supernodes was last heard, by this node.
+    pub last_heard: Option<Time>,
+    /// Its supernodes, and which of them are connected to this node.
+    pub supernodes: Vec<(Party, bool)>,
 }
 
 /// A member, as the tables show it.

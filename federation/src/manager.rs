@@ -184,7 +184,8 @@ impl Manager {
             | Table::Renewals
             | Table::Keys
             | Table::Peerings
-            | Table::Workloads => Err(record::damaged(table, "it is not federation's")),
+            | Table::Workloads
+            | Table::Partners => Err(record::damaged(table, "it is not federation's")),
         }
     }
 
@@ -359,6 +360,9 @@ impl kernel::Manager for Manager {
             Input::Asked { ticket, from, request: Greeting::Join(join) } => {
                 self.asked_in(now, ticket, from, &join, out);
             }
+            Input::Asked { ticket, request: Greeting::Accept(_) | Greeting::Partners(_), .. } => {
+                out.push(Effect::Reply { ticket, answer: crate::authorise::not_a_member().into() });
+            }
             Input::Answered { ask, from, answer } => match self.asks.remove(&ask) {
                 Some(Asked::Hello(node)) if node == from => self.hello_answered(now, ask, from, answer, out),
                 Some(Asked::Renewal(node)) if node == from => self.renewal_answered(now, from, answer, out),
@@ -372,6 +376,12 @@ impl kernel::Manager for Manager {
             Input::Remove { ticket, node } => {
                 let result = self.remove(now, node, out);
                 out.push(Effect::Respond { ticket, result });
+            }
+            Input::PartnerInvite { ticket, .. }
+            | Input::PartnerAccept { ticket, .. }
+            | Input::PartnerSwitch { ticket, .. }
+            | Input::PartnerRemove { ticket, .. } => {
+                out.push(Effect::Respond { ticket, result: Err(crate::authorise::not_a_member()) });
             }
         }
     }

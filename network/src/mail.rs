@@ -21,7 +21,20 @@ pub enum Input {
         /// The story.
         trace: Trace,
     },
-    /// From Contract: this contract is over.
+    /// From Contract, at a relay: deploy the virtual router that joins these two contracts.
+    Join {
+        /// The contract that this node sold.
+        front: ContractId,
+        /// Who bought it.
+        buyer: Party,
+        /// The contract that backs it.
+        back: ContractId,
+        /// Who sold that.
+        seller: Party,
+        /// The story.
+        trace: Trace,
+    },
+    /// From Contract: this contract is over; at a relay, so is the router that joins it to another.
     Closed {
         /// Which contract.
         contract: ContractId,
@@ -82,6 +95,13 @@ pub enum Input {
 pub enum Effect {
     /// Admit streams of this contract, under these keys.
     Install(Route),
+    /// Carry on streams of either of two contracts under the other.
+    Join(Junction),
+    /// To Contract, at a relay: something has passed through the router of this contract (the one that was sold).
+    Opened {
+        /// Which contract.
+        contract: ContractId,
+    },
     /// Admit them no longer, and close those that are open.
     Remove {
         /// Which contract.
@@ -136,6 +156,21 @@ pub enum Effect {
     },
     /// A step that was just done.
     Did(Trace, Deed),
+}
+
+/// What the door of the tunnel needs to know of two contracts that a relay joins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Junction {
+    /// The contract that this node sold; what passes is counted under it.
+    pub front: ContractId,
+    /// Who bought it: the only peer whose streams are admitted under it.
+    pub buyer: Party,
+    /// The contract that backs it.
+    pub back: ContractId,
+    /// Who sold that: the only peer whose streams are admitted under it.
+    pub seller: Party,
+    /// The most streams that may be open at once, both directions together.
+    pub streams: u32,
 }
 
 /// What the door of the tunnel needs to know of one contract.

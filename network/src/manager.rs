@@ -115,6 +115,7 @@ impl kernel::Manager for Manager {
             Input::Deploy { contract, side, peer, key, remote_key, trace } => {
                 self.deploy(contract, Ends { side, peer, key, remote_key }, trace, out);
             }
+            Input::Join { .. } => {}
             Input::Closed { contract } => {
                 if self.routers.remove(&contract).is_some() {
                     out.push(Effect::Remove { contract });

@@ -92,7 +92,7 @@ impl Daemon {
             );
         }
 
-        let identity = Identity { signer, domain: domain.key };
+        let identity = Identity { signer, domain: domain.key, role };
         let mut agent = Agent::new(config.agent(), identity, Rng::from_seed(rand::random()));
         for table in Table::ALL {
             for (key, value) in opened.rows.iter(table.into()) {

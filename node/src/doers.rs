@@ -24,12 +24,13 @@ impl Doers for Outside {
             Output::Block(node) => self.net.block(node),
             Output::Trust(node, trust) => self.net.trust(node, trust),
             Output::Install(route) => self.tunnels.install(route),
+            Output::Join(junction) => self.tunnels.join(junction),
             Output::Remove { contract } => self.tunnels.remove(contract),
             Output::Transmit { id, contract, ask, deadline } => {
                 self.tunnels.transmit(id, contract, *ask, deadline);
             }
             Output::Ship { id, contract, digest } => self.tunnels.ship(id, contract, digest),
-            Output::Start { instance, workload, within } => self.works.start(instance, *workload, within),
+            Output::Start { instance, workload, within, abroad: _ } => self.works.start(instance, *workload, within),
             Output::Stop { instance, grace } => self.works.stop(instance, grace),
             Output::ReadLogs { inquiry, instance, from, wait } => {
                 self.works.read_logs(inquiry, instance, from, wait);

@@ -3,7 +3,10 @@
 
 use kernel::NodeId;
 use rear_proto::{
-    Answer, Ask, Code, Contract, Endorsement, Mode, Order, Refusal, Reply, Request, Signed, membership::Credentials,
+    Answer, Ask, Code, Contract, Endorsement, Mode, Order, Refusal, Reply, Request, Signed,
+    membership::Credentials,
+    message::Offered,
+    published::Published,
     wire::codec,
 };
 use transport::Protocol;
@@ -47,7 +50,15 @@ pub fn read_reply(me: &NodeId, from: &NodeId, bytes: &[u8]) -> Result<Reply, Ref
             }
         }
         Answer::Joined(joined) => verify_credentials(&joined.credentials)?,
-        Answer::Flavours(_) | Answer::Released | Answer::Dead(_) | Answer::Refused(_) => {}
+        Answer::Accepted(accepted) => verify_credentials(&accepted.credentials)?,
+        Answer::Snapshot(advertise) => verify_offered(&advertise.offers)?,
+        Answer::Published(published) => verify_published(&published.offers)?,
+        Answer::Flavours(_)
+        | Answer::Released
+        | Answer::Dead(_)
+        | Answer::Refused(_)
+        | Answer::Noted
+        | Answer::Taken(_) => {}
     }
     Ok(reply)
 }
@@ -55,13 +66,17 @@ pub fn read_reply(me: &NodeId, from: &NodeId, bytes: &[u8]) -> Result<Reply, Ref
 /// Returns the protocol in which a question is put.
 pub const fn protocol_of(request: &Request) -> Protocol {
     match request {
-        Request::Hello(_) | Request::Join(_) => Protocol::Federation,
+        Request::Hello(_) | Request::Join(_) | Request::Accept(_) | Request::Partners(_) => Protocol::Federation,
         Request::List(_)
         | Request::Reserve(_)
         | Request::Purchase(_)
         | Request::Renew(_)
         | Request::Release(_)
-        | Request::Keepalive(_) => Protocol::Rear,
+        | Request::Keepalive(_)
+        | Request::Advertise(_)
+        | Request::Refresh(_)
+        | Request::Withdraw(_)
+        | Request::Subscribe(_) => Protocol::Rear,
     }
 }
 
@@ -79,12 +94,20 @@ fn verify_request(from: &NodeId, request: &Request) -> Result<(), Refusal> {
         }
         Request::Reserve(reserve) => {
             open(&reserve.order, from);
-            let Endorsement::Member(credentials) = &reserve.endorsement;
-            verify_credentials(credentials)?;
+            verify_endorsement(&reserve.endorsement)?;
         }
         Request::Purchase(buy) => open(&buy.purchase, from),
         Request::Renew(renew) => open(&renew.ask, from),
-        Request::Join(_) | Request::List(_) | Request::Release(_) | Request::Keepalive(_) => {}
+        Request::Accept(accept) => verify_credentials(&accept.credentials)?,
+        Request::Advertise(advertise) => verify_offered(&advertise.offers)?,
+        Request::Refresh(refresh) => verify_offered(&refresh.offers)?,
+        Request::Join(_)
+        | Request::List(_)
+        | Request::Release(_)
+        | Request::Keepalive(_)
+        | Request::Partners(_)
+        | Request::Withdraw(_)
+        | Request::Subscribe(_) => {}
     }
     Ok(())
 }
@@ -96,8 +119,37 @@ fn verify_contract(contract: &Signed<Contract>, buyer: &NodeId, seller: &NodeId)
         open(&held.reserved, seller);
         open(&held.purchase, buyer);
     }
-    let Endorsement::Member(credentials) = &contract.endorsement;
-    verify_credentials(credentials)
+    verify_endorsement(&contract.endorsement)
+}
+
+fn verify_endorsement(endorsement: &Endorsement) -> Result<(), Refusal> {
+    match endorsement {
+        Endorsement::Member(credentials) => verify_credentials(credentials),
+        Endorsement::Supernode(vouched) => {
+            let unreadable = || Refusal::new(Code::Malformed, "the endorsement of the tunnel key can not be read");
+            let key = vouched.key.claimed().ok_or_else(unreadable)?;
+            open(&vouched.key, &key.supernode);
+            verify_credentials(&vouched.credentials)
+        }
+    }
+}
+
+fn verify_published(offers: &[Signed<Published>]) -> Result<(), Refusal> {
+    for offer in offers {
+        let unreadable = || Refusal::new(Code::Malformed, "a published offer can not be read");
+        let claimed = offer.claimed().ok_or_else(unreadable)?;
+        open(offer, &claimed.by);
+    }
+    Ok(())
+}
+
+fn verify_offered(offers: &[Offered]) -> Result<(), Refusal> {
+    for offer in offers {
+        if let Offered::Signed(offer) = offer {
+            verify_published(std::slice::from_ref(offer))?;
+        }
+    }
+    Ok(())
 }
 
 fn verify_credentials(credentials: &Credentials) -> Result<(), Refusal> {

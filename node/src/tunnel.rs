@@ -29,7 +29,7 @@ mod world;
 use std::{io, sync::Arc, time::Duration};
 
 use kernel::{ContractId, Digest, NodeId, Span};
-use network::mail::Route;
+use network::mail::{Junction, Route};
 use rear_proto::{
     Refusal,
     fabric::{FabricAnswer, FabricAsk, FabricReply},
@@ -94,6 +94,11 @@ impl Tunnels {
     pub fn install(&self, route: Route) {
         self.0.world.know(&route.peer);
         self.0.routers.install(route);
+    }
+
+    /// Carries on streams of either of two contracts under the other from here on.
+    pub fn join(&self, junction: Junction) {
+        tracing::debug!(front = %junction.front, back = %junction.back, "contracts are not joined yet");
     }
 
     /// Admits no more streams of a contract, and ends those that are open.

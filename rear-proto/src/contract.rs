@@ -7,16 +7,16 @@
 //! renewal  buyer signs RenewalAsk{digest of Contract} ──► seller signs Renewal{ask, …}
 //! ```
 
-use kernel::{ContractId, Digest, FlavourId, Key, NodeId, Resources, Span, Time};
+use kernel::{ContractId, Digest, DomainKey, FlavourId, Key, NodeId, Resources, Span, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     flavour::Epoch,
-    membership::Credentials,
+    membership::{Credentials, CredentialsError, Role},
     message::Extensions,
     price::Rate,
     refusal::Refusal,
-    signed::{BadSignature, Signable, Signed},
+    signed::{BadSignature, Signable, Signed, Signer},
 };
 
 /// How to agree.
@@ -158,6 +158,111 @@ pub struct Held {
 pub enum Endorsement {
     /// The party itself, a member of the domain: it signed the key in the order or the contract.
     Member(Credentials),
+    /// A supernode of the domain that the key's owner is in, or of one that vouches for that in turn: what crosses a
+    /// border, and what a relay draws up. Carried on unchanged within the domain that it came to.
+    Supernode(Box<Vouched>),
+}
+
+/// A tunnel key that a supernode vouches for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vouched {
+    /// Proof that it is a supernode, and of which domain.
+    pub credentials: Credentials,
+    /// The key, signed by it.
+    pub key: Signed<TunnelKey>,
+}
+
+/// An end of a channel, as a supernode vouches for it: the secret that belongs to it is held in its domain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TunnelKey {
+    /// The public X25519 key.
+    pub key: [u8; 32],
+    /// Who vouches.
+    pub supernode: NodeId,
+    /// Room for what comes later.
+    pub extensions: Extensions,
+}
+
+impl Signable for TunnelKey {
+    const TAG: &'static str = "tombolo tunnel key 1";
+
+    fn validate(&self) -> Result<(), Refusal> {
+        self.check()
+    }
+}
+
+/// Why nobody vouches for a tunnel key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadEndorsement {
+    /// Who vouches is no member, or not of a domain that is believed.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    /// The signature over the key is wrong.
+    #[error(transparent)]
+    Signature(#[from] BadSignature),
+    /// Who vouches is no supernode.
+    #[error("{0}, which vouches for the tunnel key, is no supernode")]
+    NotASupernode(NodeId),
+    /// Another key is vouched for.
+    #[error("the endorsement is of another tunnel key")]
+    OtherKey,
+    /// The domain is neither this one nor a partner.
+    #[error("domain {0} is neither this one nor a partner")]
+    Domain(DomainKey),
+}
+
+impl Endorsement {
+    /// Makes a supernode's own endorsement of a key.
+    pub fn vouch(key: [u8; 32], credentials: Credentials, signer: &Signer) -> Self {
+        let signed = TunnelKey { key, supernode: signer.id(), extensions: Extensions::new() };
+        Self::Supernode(Box::new(Vouched { credentials, key: Signed::new(signed, signer) }))
+    }
+
+    /// Returns the domain that vouches, as it claims.
+    pub fn domain(&self) -> Option<DomainKey> {
+        let credentials = match self {
+            Self::Member(credentials) => credentials,
+            Self::Supernode(vouched) => &vouched.credentials,
+        };
+        credentials.list.claimed().map(|list| list.domain.key)
+    }
+
+    /// Verifies that somebody who may vouches for the key of `bearer`: the bearer itself as a member of `home`, or a
+    /// supernode of a domain for which `is_believed` holds.
+    ///
+    /// Returns the domain that vouches.
+    ///
+    /// # Errors
+    /// The first thing that does not hold.
+    pub fn verify(
+        &self,
+        key: &[u8; 32],
+        bearer: &NodeId,
+        home: &DomainKey,
+        is_believed: impl Fn(&DomainKey) -> bool,
+        now: Time,
+    ) -> Result<DomainKey, BadEndorsement> {
+        match self {
+            Self::Member(credentials) => {
+                credentials.verify(home, bearer, now)?;
+                Ok(*home)
+            }
+            Self::Supernode(vouched) => {
+                let Vouched { credentials, key: signed } = &**vouched;
+                let domain = self.domain().unwrap_or(DomainKey([0; 32]));
+                if domain != *home && !is_believed(&domain) {
+                    return Err(BadEndorsement::Domain(domain));
+                }
+                let by = signed.claimed().map_or(*bearer, |claimed| claimed.supernode);
+                let member = credentials.verify(&domain, &by, now)?;
+                if member.role != Role::Supernode {
+                    return Err(BadEndorsement::NotASupernode(by));
+                }
+                let signed = signed.open(&by)?;
+                if signed.key == *key { Ok(domain) } else { Err(BadEndorsement::OtherKey) }
+            }
+        }
+    }
 }
 
 /// A buyer's wish to renew.

@@ -36,6 +36,10 @@ pub const MAX_SUPERNODES: usize = 64;
 pub const MAX_REVOKED: usize = 2048;
 /// The most members that a newcomer is told of.
 pub const MAX_PEERS: usize = 256;
+/// The most partners in one message.
+pub const MAX_PARTNERS: usize = 64;
+/// The most flavours that are withdrawn at once.
+pub const MAX_WITHDRAWN: usize = 4096;
 /// The most extensions of one message.
 pub const MAX_EXTENSIONS: usize = 16;
 /// The most bytes of one extension.

@@ -2,15 +2,116 @@
 //!
 //! They stand here because no manager knows another, and a word with two homes has none.
 
-use kernel::{AllocationId, ContractId, FlavourId, Key, NodeId, Resources, Span, Time};
+use kernel::{AllocationId, ContractId, DomainKey, FlavourId, Key, NodeId, Resources, Span, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     contract::Mode,
-    flavour::{Epoch, Flavour, Party},
-    price::Rate,
+    flavour::{Domain, Epoch, Flavour, Party},
+    membership::Role,
+    price::{Margin, Rate},
     selector::Selector,
+    signed::{Signer, hmac},
 };
+
+/// Who a node is, for a manager that signs or that does more at a supernode.
+#[derive(Debug, Clone)]
+pub struct Me {
+    /// The node's key.
+    pub signer: Signer,
+    /// The domain that it is a member of.
+    pub domain: DomainKey,
+    /// What it is there.
+    pub role: Role,
+}
+
+/// Who asks, as the Federation Manager knows it: proven by the connection and by what was shown in HELLO.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Caller {
+    /// A member of this node's own domain, in good standing.
+    Member(Role),
+    /// A supernode of a partner.
+    Partner {
+        /// Which domain.
+        domain: DomainKey,
+        /// Whether it may begin anything new.
+        on: bool,
+    },
+    /// A node of some other domain, with a valid description of it, at a catalogue.
+    Visitor {
+        /// Which domain.
+        domain: DomainKey,
+    },
+    /// Nobody that is known.
+    Stranger,
+}
+
+/// Where an endpoint belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Realm {
+    /// To this node's own domain.
+    Own,
+    /// To a partner.
+    Partner(DomainKey),
+    /// It is a catalogue that this node was told to use, of whatever domain.
+    Catalogue,
+}
+
+/// A partner, as the other managers need to know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partner {
+    /// Which domain.
+    pub domain: Domain,
+    /// What it is called here.
+    pub name: String,
+    /// Whether it may use what is exposed to it.
+    pub on: bool,
+    /// Its supernodes, as it describes itself.
+    pub supernodes: Vec<NodeId>,
+}
+
+/// The secret that a domain's supernodes share; never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DomainSecret(pub [u8; 32]);
+
+impl std::fmt::Debug for DomainSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DomainSecret(…)")
+    }
+}
+
+impl DomainSecret {
+    /// Returns another name for a flavour, for one purpose: the same at each of the domain's supernodes and after a
+    /// restart, and telling nobody else the name that it has behind the border.
+    pub fn rename(&self, purpose: &str, parts: &[&[u8]]) -> FlavourId {
+        let mac = hmac(&self.0, purpose, parts);
+        let mut id = [0; 16];
+        id.copy_from_slice(&mac[..16]);
+        FlavourId(id)
+    }
+}
+
+/// Where a flavour leads that an order names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Way {
+    /// It is an own flavour, under this id.
+    Here(FlavourId),
+    /// It is to be had one hop on.
+    Onward(Box<Onward>),
+}
+
+/// The next hop of an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Onward {
+    /// Whom to reserve with.
+    pub seller: Party,
+    /// The id that the flavour has there.
+    pub flavour: FlavourId,
+    /// What is put on the price.
+    pub margin: Margin,
+    /// Whether the next hop is of another domain.
+    pub abroad: bool,
+}
 
 /// What `Find` looks for.
 #[derive(Debug, Clone)]
@@ -115,6 +216,8 @@ pub struct SignedContract {
     pub customer: NodeId,
     /// What may be used.
     pub partition: Resources,
+    /// Whether the consumer is of another domain, which must not learn who this node is.
+    pub abroad: bool,
 }
 
 /// Where a replica runs.

@@ -9,6 +9,8 @@ use crate::{
     contract::{Contract, Endorsement, Order, Purchase, Renewal, RenewalAsk, Reserved},
     flavour::{Flavour, Party},
     membership::{Credentials, Descriptor, Role},
+    partner::PartnerRecord,
+    published::Published,
     refusal::Refusal,
     selector::Selector,
     signed::Signed,
@@ -48,6 +50,18 @@ pub enum Request {
     Release(Release),
     /// KEEPALIVE.
     Keepalive(Keepalive),
+    /// ACCEPT: I take up your invitation to be partners.
+    Accept(Accept),
+    /// PARTNERS: from a supernode to its own domain, these are our partners.
+    Partners(Partners),
+    /// ADVERTISE: this is all that I offer.
+    Advertise(Advertise),
+    /// REFRESH: this has changed, and the rest still holds.
+    Refresh(Refresh),
+    /// WITHDRAW: this is no longer offered.
+    Withdraw(Withdraw),
+    /// SUBSCRIBE: keep me told of what you offer.
+    Subscribe(Subscribe),
 }
 
 /// An answer, with the steps that were made for it.
@@ -82,6 +96,16 @@ pub enum Answer {
     Dead(Vec<ContractId>),
     /// To anything.
     Refused(Refusal),
+    /// To `Accept`: we are partners, and this is who we are.
+    Accepted(Accepted),
+    /// To `Partners`: taken note of.
+    Noted,
+    /// To `Advertise`, `Refresh` and `Withdraw`: taken in, if it was the one that was due.
+    Taken(Taken),
+    /// To `Subscribe`: what there is now; `Refresh` and `Withdraw` of the same feed follow.
+    Snapshot(Advertise),
+    /// To `List` at a catalogue: offers of others, each signed by the party to reserve with.
+    Published(PublishedFlavours),
 }
 
 /// Who a node is.
@@ -276,6 +300,146 @@ pub struct Keepalive {
     pub extensions: Extensions,
 }
 
+/// An invitation taken up: the secret, and who takes it up.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accept {
+    /// The token's secret.
+    pub secret: [u8; 16],
+    /// Proof that the sender speaks for its domain: it is a supernode there.
+    pub credentials: Credentials,
+    /// The newest description of that domain.
+    pub descriptor: Option<Signed<Descriptor>>,
+    /// Where the sender is to be found.
+    pub addresses: Vec<String>,
+    /// Room for what comes later.
+    pub extensions: Extensions,
+}
+
+impl std::fmt::Debug for Accept {
+    /// Shows all but the secret, which belongs in no log.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { secret: _, credentials, descriptor, addresses, extensions } = self;
+        let mut shown = f.debug_struct("Accept");
+        shown.field("credentials", credentials).field("descriptor", descriptor);
+        shown.field("addresses", addresses).field("extensions", extensions);
+        shown.finish_non_exhaustive()
+    }
+}
+
+/// The inviter's side of a partnership.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// Proof that the inviter speaks for its domain.
+    pub credentials: Credentials,
+    /// The newest description of that domain.
+    pub descriptor: Option<Signed<Descriptor>>,
+    /// Where the inviter is to be found.
+    pub addresses: Vec<String>,
+    /// Room for what comes later.
+    pub extensions: Extensions,
+}
+
+/// Partners of the domain, as one of its supernodes has them; others that are known are not thereby gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Partners {
+    /// The partners, each as it is; the latest word on each counts.
+    pub partners: Vec<PartnerRecord>,
+    /// Room for what comes later.
+    pub extensions: Extensions,
+}
+
+/// All that a node offers to the one it sends this to, or a part of it.
+///
+/// What is advertised goes by *feeds*: a feed is the sender's word to one receiver, numbered without a gap from 0. A
+/// new feed, or its number 0, replaces all that was heard before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Advertise {
+    /// Which feed: unlike every other of the same sender.
+    pub feed: u64,
+    /// Its place in the feed.
+    pub number: u64,
+    /// The offers.
+    pub offers: Vec<Offered>,
+    /// Whether more of the same snapshot follows, in the next `Advertise`.
+    pub more: bool,
+    /// Room for what comes later.
+    pub extensions: Extensions,
+}
+
+/// A change to what was advertised: these offers are as they stand here, and all others still hold for as long as
+/// they said at first, counted anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refresh {
+    /// Which feed.
+    pub feed: u64,
+    /// Its place in the feed.
+    pub number: u64,
+    /// What has changed; may be nothing.
+    pub offers: Vec<Offered>,
+    /// Room for what comes later.
+    pub extensions: Extensions,
+}
+
+/// Offers that are no longer made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withdraw {
+    /// Which feed.
+    pub feed: u64,
+    /// Its place in the feed.
+    pub number: u64,
+    /// Which offers.
+    pub offers: Vec<Withdrawn>,
+    /// Room for what comes later.
+    pub extensions: Extensions,
+}
+
+/// An offer in a feed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Offered {
+    /// The sender's own word.
+    Direct(Box<Flavour>),
+    /// For one domain, signed by the party to reserve with; what a catalogue is given, and gives.
+    Signed(Box<Signed<Published>>),
+}
+
+/// The name of an offer that is withdrawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Withdrawn {
+    /// For which domain it was published; none for a direct one.
+    pub viewer: Option<kernel::DomainKey>,
+    /// Which flavour.
+    pub flavour: kernel::FlavourId,
+}
+
+/// What became of a message of a feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    /// The feed's number that is due next here; another than the sender's next says that it has to begin anew.
+    pub next: u64,
+}
+
+/// A standing wish for offers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subscribe {
+    /// What is wanted.
+    pub selector: Selector,
+    /// For how long, unless it is said again.
+    pub within: Span,
+    /// Room for what comes later.
+    pub extensions: Extensions,
+}
+
+/// What a catalogue has for the asker's domain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedFlavours {
+    /// The offers, as they were signed.
+    pub offers: Vec<Signed<Published>>,
+    /// Whether there may be more.
+    pub partial: bool,
+    /// Room for what comes later.
+    pub extensions: Extensions,
+}
+
 impl Request {
     /// Returns the request's name, as the protocol and the logs have it.
     pub const fn name(&self) -> &'static str {
@@ -288,6 +452,12 @@ impl Request {
             Self::Renew(_) => "RENEW",
             Self::Release(_) => "RELEASE",
             Self::Keepalive(_) => "KEEPALIVE",
+            Self::Accept(_) => "ACCEPT",
+            Self::Partners(_) => "PARTNERS",
+            Self::Advertise(_) => "ADVERTISE",
+            Self::Refresh(_) => "REFRESH",
+            Self::Withdraw(_) => "WITHDRAW",
+            Self::Subscribe(_) => "SUBSCRIBE",
         }
     }
 }

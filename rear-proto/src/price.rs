@@ -54,6 +54,61 @@ pub struct Rate {
     pub period: Period,
 }
 
+/// What a relay puts on a price, in millionths of it; prints as per cent (`2.5%`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Margin(pub u32);
+
+impl Margin {
+    /// Returns what a relay asks for what costs it this much: rounded up to a millionth, `None` where that is too large.
+    pub fn on(self, inner: Money) -> Option<Money> {
+        let asked = (u128::from(inner.0) * (u128::from(MICROS) + u128::from(self.0))).div_ceil(u128::from(MICROS));
+        u64::try_from(asked).ok().map(Money)
+    }
+
+    /// Returns the most that it may cost a relay that is paid this much at most: rounded down, so that what it asks in
+    /// turn is within that.
+    pub fn off(self, outer: Money) -> Money {
+        let most = u128::from(outer.0) * u128::from(MICROS) / (u128::from(MICROS) + u128::from(self.0));
+        Money(u64::try_from(most).unwrap_or(u64::MAX))
+    }
+}
+
+impl fmt::Display for Margin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A millionth of the price is a ten-thousandth of a per cent.
+        write!(f, "{}%", Money(u64::from(self.0) * 100))
+    }
+}
+
+impl FromStr for Margin {
+    type Err = ParsePriceError;
+
+    fn from_str(text: &str) -> Result<Self, ParsePriceError> {
+        let wrong = || ParsePriceError::new(text, "a margin in per cent, such as 2.5%, exact to a ten-thousandth");
+        let percent: Money = text.trim().strip_suffix('%').ok_or_else(wrong)?.trim().parse().map_err(|_| wrong())?;
+        if percent.0 % 100 != 0 {
+            return Err(wrong());
+        }
+        u32::try_from(percent.0 / 100).map(Self).map_err(|_| wrong())
+    }
+}
+
+impl Serialize for Margin {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { self.0.serialize(serializer) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Margin {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        } else {
+            u32::deserialize(deserializer).map(Self)
+        }
+    }
+}
+
 impl Money {
     /// Returns this amount × `part` ÷ `whole`, rounded up to a millionth, or `None` where that is too large.
     fn share(self, part: u128, whole: u128) -> Option<Self> {

@@ -41,11 +41,13 @@ pub enum Table {
     Members = 13,
     /// Federation: join tokens given out.
     Tokens = 14,
+    /// Federation: partners, and invitations to become one.
+    Partners = 15,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Starts,
         Self::Intents,
         Self::Flavours,
@@ -61,6 +63,7 @@ impl Table {
         Self::Membership,
         Self::Members,
         Self::Tokens,
+        Self::Partners,
     ];
 
     /// Returns the table's number in the ledger.
@@ -91,6 +94,7 @@ impl Table {
             Self::Membership => "membership",
             Self::Members => "members",
             Self::Tokens => "tokens",
+            Self::Partners => "partners",
         }
     }
 }

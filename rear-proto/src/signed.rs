@@ -44,15 +44,20 @@ impl Signer {
     /// Derives 32 secret bytes for a purpose: the same key and parts give the same bytes, and nobody without
     /// the key can tell them.
     pub fn derive(&self, purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
-        use hmac::{Hmac, KeyInit, Mac};
-        // HMAC takes keys of any length, so this can't fail; an empty result would be a key of no use at all.
-        let Ok(mut mac) = Hmac::<sha2::Sha256>::new_from_slice(self.0.as_bytes()) else { unreachable!() };
-        for part in std::iter::once(purpose.as_bytes()).chain(parts.iter().copied()) {
-            mac.update(&(part.len() as u64).to_le_bytes());
-            mac.update(part);
-        }
-        mac.finalize().into_bytes().into()
+        hmac(self.0.as_bytes(), purpose, parts)
     }
+}
+
+/// Returns HMAC-SHA-256 under a secret over a purpose and parts, each led by its length.
+pub(crate) fn hmac(secret: &[u8; 32], purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
+    use hmac::{Hmac, KeyInit, Mac};
+    // HMAC takes keys of any length, so this can't fail.
+    let Ok(mut mac) = Hmac::<sha2::Sha256>::new_from_slice(secret) else { unreachable!() };
+    for part in std::iter::once(purpose.as_bytes()).chain(parts.iter().copied()) {
+        mac.update(&(part.len() as u64).to_le_bytes());
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
 }
 
 impl fmt::Debug for Signer {

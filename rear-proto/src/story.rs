@@ -111,6 +111,14 @@ pub enum Deed {
     ManagementResumed,
     /// The workload was deployed on what was found in Available Resources.
     WorkloadDeployed,
+    /// The asked supernode looked up what its domain's nodes have advertised.
+    AdvertisedLookedUp,
+    /// The asked supernode asked partners and catalogues in turn.
+    PartnersAsked,
+    /// The asked catalogue looked up what was published for the asker's domain.
+    PublishedLookedUp,
+    /// The asker of a catalogue checked the signatures of what it was given.
+    SignaturesChecked,
 }
 
 /// One recorded step.
@@ -169,7 +177,11 @@ impl Deed {
             | Self::OffersLookedUp
             | Self::ListAnswered
             | Self::CandidatesPopulated
-            | Self::DiscoveryOver => StepManager::DM,
+            | Self::DiscoveryOver
+            | Self::AdvertisedLookedUp
+            | Self::PartnersAsked
+            | Self::PublishedLookedUp
+            | Self::SignaturesChecked => StepManager::DM,
             Self::ReserveSent | Self::ContractDrawn | Self::ContractAnswered | Self::ContractStored => StepManager::CM,
             Self::SellerRouterDeployed | Self::BuyerRouterDeployed => StepManager::NM,
             Self::ResourceRequestSent
@@ -216,6 +228,10 @@ impl Deed {
             Self::PhasesOver => "Discovery, Reservation and Peering are over",
             Self::ManagementResumed => "Intent Management goes on",
             Self::WorkloadDeployed => "workload deployed on the virtual node",
+            Self::AdvertisedLookedUp => "looked up what the domain's nodes have advertised",
+            Self::PartnersAsked => "LIST_FLAVOURS sent to partners and catalogues",
+            Self::PublishedLookedUp => "looked up what was published for the asker's domain",
+            Self::SignaturesChecked => "checked the signatures on the offers",
         }
     }
 
@@ -253,6 +269,8 @@ impl Deed {
             Self::PhasesOver => 29,
             Self::ManagementResumed => 30,
             Self::WorkloadDeployed => 31,
+            // Of those there is no step in that story.
+            Self::AdvertisedLookedUp | Self::PartnersAsked | Self::PublishedLookedUp | Self::SignaturesChecked => 0,
         }
     }
 }

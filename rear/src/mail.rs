@@ -178,6 +178,24 @@ pub enum Input {
         /// Why.
         reason: EndReason,
     },
+    // -- from Contract, as a relay ----------------------------------------------------------------------
+    /// What is relayed is held or agreed: an allocation of type Forwarding, inactive, which takes no capacity. `Bind` and
+    /// `Close` are for it as for any other.
+    Forward {
+        /// The name of the allocation to be made.
+        allocation: AllocationId,
+        /// For whom.
+        buyer: NodeId,
+        /// With whom.
+        seller: NodeId,
+        /// How much passes.
+        resources: Resources,
+    },
+    /// It is in use.
+    Forwarding {
+        /// Which allocation.
+        allocation: AllocationId,
+    },
     // -- from Contract, as a buyer ----------------------------------------------------------------------
     /// The seller holds it.
     Held {

@@ -212,6 +212,8 @@ impl kernel::Manager for Manager {
             Input::Bind { allocation, contract } => self.bind(now, allocation, contract, out),
             Input::Close { allocation, reason: _ } => self.close(allocation, out),
 
+            Input::Forward { .. } | Input::Forwarding { .. } => {}
+
             Input::Held { request, key, price, purchase_within } => {
                 self.held(request, key, price, purchase_within, out);
             }

@@ -50,7 +50,7 @@ impl Manager {
         let mut hosted = Hosted::new(workload.clone());
         hosted.request = Some(request);
         lodging.hosted.insert(instance.workload.clone(), hosted);
-        out.push(Effect::Start { instance: instance.clone(), workload, within });
+        out.push(Effect::Start { instance: instance.clone(), workload, within, abroad: false });
         Ok(true)
     }
 

@@ -245,6 +245,8 @@ pub enum Effect {
         workload: Box<Workload>,
         /// The most that all of the allocation's instances may use together.
         within: Resources,
+        /// Whether it is for another domain, to which it must not tell who this node is.
+        abroad: bool,
     },
     /// Stop an instance: kindly, and after the grace by force; then it is gone.
     Stop {

@@ -66,7 +66,7 @@ impl Manager {
             out.push(refuse(ticket, Code::NotFound, text));
             return;
         };
-        let SignedContract { id: _, allocation, customer, partition } = found;
+        let SignedContract { id: _, allocation, customer, partition, abroad: _ } = found;
         let tenant = || Box::new(Tenant { contract, customer, partition, open: false, waiting: Vec::new() });
         // One contract has one allocation, and one allocation one contract.
         if self.tenants.get(&contract).is_some_and(|other| *other != allocation) {
@@ -200,7 +200,7 @@ impl Manager {
         hosted.wanted = said;
         hosted.waiting.push(ticket);
         lodging.hosted.insert(name.clone(), hosted);
-        out.push(Effect::Start { instance: Instance { allocation, workload: name }, workload, within: partition });
+        out.push(Effect::Start { instance: Instance { allocation, workload: name }, workload, within: partition, abroad: false });
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Members: who has proven to be one, who is here, and who is one no longer.
 
 use kernel::{NodeId, Time};
-use rear_proto::{Row, Signed, Table, flavour::Party, membership::Certificate};
+use rear_proto::{Row, Signed, Table, flavour::Party, local::Realm, membership::Certificate};
 
 use super::{Manager, Member};
 use crate::{mail::Effect, record, timers::Timer};
@@ -89,7 +89,7 @@ impl Manager {
         peer.told = Some(here.clone());
         let (addresses, role) = here;
         let party = Party { node, addresses };
-        out.push(Effect::MemberUp { party: party.clone(), role });
+        out.push(Effect::MemberUp { party: party.clone(), role, realm: Realm::Own });
         if is_dialable {
             self.keep_connected(party, out);
         }

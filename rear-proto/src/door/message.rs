@@ -1,12 +1,13 @@
 //! Questions and answers between nodes, at the door.
 
 use super::{
-    MAX_EXCLUDED, MAX_HOPS, MAX_KEEPALIVE, MAX_LIST, MAX_PEERS, MAX_TEXT, MAX_WORDS, addresses, at_most, deadline,
-    extensions, malformed, name, party, steps, text, word,
+    MAX_EXCLUDED, MAX_HOPS, MAX_KEEPALIVE, MAX_LIFETIME, MAX_LIST, MAX_PARTNERS, MAX_PEERS, MAX_TEXT, MAX_WITHDRAWN,
+    MAX_WORDS, addresses, at_most, deadline, extensions, label, longest, malformed, name, party, steps, text, word,
 };
 use crate::{
     message::{
-        Answer, Ask, Buy, Flavours, Hello, Join, Joined, Keepalive, List, Release, Renew, Reply, Request, Reserve,
+        Accept, Accepted, Advertise, Answer, Ask, Buy, Flavours, Hello, Join, Joined, Keepalive, List, Offered, Partners,
+        PublishedFlavours, Refresh, Release, Renew, Reply, Request, Reserve, Subscribe, Withdraw,
     },
     refusal::Refusal,
     selector::{self, Bounds, Field, Filter, Selector, Test},
@@ -35,6 +36,29 @@ impl Ask {
                 at_most("contracts", contracts.len(), MAX_KEEPALIVE)?;
                 extensions(more)
             }
+            Request::Accept(Accept { addresses: list, extensions: more, .. }) => {
+                addresses(list)?;
+                extensions(more)
+            }
+            Request::Partners(Partners { partners, extensions: more }) => {
+                at_most("partners", partners.len(), MAX_PARTNERS)?;
+                partners.iter().try_for_each(|partner| label("partner's name", &partner.name))?;
+                extensions(more)
+            }
+            Request::Advertise(advertise) => advertise.validate(),
+            Request::Refresh(Refresh { offers, extensions: more, .. }) => {
+                offered(offers)?;
+                extensions(more)
+            }
+            Request::Withdraw(Withdraw { offers, extensions: more, .. }) => {
+                at_most("flavours withdrawn", offers.len(), MAX_WITHDRAWN)?;
+                extensions(more)
+            }
+            Request::Subscribe(Subscribe { selector, within, extensions: more }) => {
+                selector.validate()?;
+                longest("time to subscribe for", *within, MAX_LIFETIME)?;
+                extensions(more)
+            }
         }
     }
 }
@@ -61,9 +85,39 @@ impl Reply {
             }
             Answer::Dead(contracts) => at_most("contracts", contracts.len(), MAX_KEEPALIVE),
             Answer::Refused(refusal) => refusal.validate(),
-            Answer::Reserved(_) | Answer::Contract(_) | Answer::Renewed(_) | Answer::Released => Ok(()),
+            Answer::Accepted(Accepted { addresses: list, extensions: more, .. }) => {
+                addresses(list)?;
+                extensions(more)
+            }
+            Answer::Snapshot(advertise) => advertise.validate(),
+            Answer::Published(PublishedFlavours { offers, extensions: more, .. }) => {
+                at_most("flavours", offers.len(), MAX_LIST as usize)?;
+                extensions(more)
+            }
+            Answer::Reserved(_)
+            | Answer::Contract(_)
+            | Answer::Renewed(_)
+            | Answer::Released
+            | Answer::Noted
+            | Answer::Taken(_) => Ok(()),
         }
     }
+}
+
+impl Advertise {
+    fn validate(&self) -> Result<(), Refusal> {
+        offered(&self.offers)?;
+        extensions(&self.extensions)
+    }
+}
+
+/// Checks the offers of a feed; those that are signed are checked when they are opened.
+fn offered(offers: &[Offered]) -> Result<(), Refusal> {
+    at_most("flavours", offers.len(), MAX_LIST as usize)?;
+    offers.iter().try_for_each(|offer| match offer {
+        Offered::Direct(flavour) => flavour.validate(),
+        Offered::Signed(_) => Ok(()),
+    })
 }
 
 impl Refusal {

@@ -4,8 +4,9 @@ use kernel::{Resources, Span};
 
 use super::{MAX_ISSUERS, MAX_REVOKED, MAX_SUPERNODES, MAX_TERM, at_most, extensions, longest, malformed, party};
 use crate::{
-    contract::{Contract, Order, Purchase, Renewal, RenewalAsk, Reserved},
+    contract::{Contract, Order, Purchase, Renewal, RenewalAsk, Reserved, TunnelKey},
     membership::{Certificate, Descriptor, IssuerList},
+    published::Published,
     refusal::Refusal,
 };
 
@@ -67,6 +68,22 @@ impl Contract {
         self.price.validate()?;
         longest("term", self.term, MAX_TERM)?;
         longest("time to activate", self.activate_within, MAX_TERM)?;
+        extensions(&self.extensions)
+    }
+}
+
+impl TunnelKey {
+    pub(crate) fn check(&self) -> Result<(), Refusal> {
+        extensions(&self.extensions)
+    }
+}
+
+impl Published {
+    pub(crate) fn check(&self) -> Result<(), Refusal> {
+        self.flavour.validate()?;
+        if self.flavour.provider.node != self.by {
+            return Err(malformed("the offer", "names another party to reserve with than the one that signs it"));
+        }
         extensions(&self.extensions)
     }
 }
