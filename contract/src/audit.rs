@@ -219,9 +219,7 @@ fn verify_contract(id: ContractId, kept: &Kept, domain: Option<&DomainKey>, foun
     if let Some(domain) = domain {
         let believed = |_: &DomainKey| true;
         let endorsement = &contract.endorsement;
-        if let Err(error) =
-            endorsement.verify(&contract.tunnel_key, &order.seller, domain, believed, contract.start)
-        {
+        if let Err(error) = endorsement.verify(&contract.tunnel_key, &order.seller, domain, believed, contract.start) {
             let text = format!("the seller of contract {id} was no member when it started: {error}");
             found.push(problem(id, ProblemKind::BadEndorsement, text));
         }

@@ -285,7 +285,9 @@ impl kernel::Manager for Manager {
             Input::Activated { contract } => self.activated(now, contract, out),
             Input::RenewByHand { ticket, contract } => self.renew_by_hand(now, ticket, contract, out),
             Input::Resolved { .. } | Input::Partners(_) => {}
-            Input::Asked { ticket, from, caller: _, request, trace } => self.asked(now, ticket, from, &request, trace, out),
+            Input::Asked { ticket, from, caller: _, request, trace } => {
+                self.asked(now, ticket, from, &request, trace, out)
+            }
             Input::Answered { ask, from: _, answer } => self.answered(now, ask, answer, out),
             Input::PeerUp { node } => self.peer_up(now, node, out),
             Input::MemberGone { node } => self.member_gone(now, node, out),

@@ -4,7 +4,7 @@ use kernel::{DomainKey, FlavourId, Key, NodeId, Quantity, Resources, Rng, Span, 
 use rear_proto::{
     Epoch, Mode, Party, Signed, Signer,
     flavour::Domain,
-    local::Wish,
+    local::{Me, Wish},
     membership::{Certificate, Credentials, IssuerList, Role},
     message::Extensions,
     price::Rate,
@@ -81,5 +81,6 @@ pub(super) fn member(number: u8, config: Config) -> Manager {
 
 /// A manager without a proof of membership.
 pub(super) fn stranger(number: u8, config: Config) -> Manager {
-    Manager::new(config, signer(number), domain_key(), Rng::from_number(u64::from(number)))
+    let me = Me { signer: signer(number), domain: domain_key(), role: Role::Node };
+    Manager::new(config, me, Rng::from_number(u64::from(number)))
 }

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, VecDeque};
 use kernel::{AllocationId, AskId, ContractId, Key, Manager as _, NodeId, RequestId, Span, Ticket, Time};
 use rear_proto::{
     Answer, Code, Epoch, Mode, Refusal, Request, Row, Table, Trace,
-    local::{Side, Wish},
+    local::{Caller, Side, Wish},
+    membership::Role,
     message::EndReason,
     story::Deed,
     wire::codec,
@@ -19,6 +20,9 @@ use crate::{Config, ContractView, Effect, Input, Manager};
 pub(super) const C: usize = 0;
 /// The provider's number.
 pub(super) const P: usize = 1;
+
+/// As whom the two ask each other.
+const MEMBER: Caller = Caller::Member(Role::Node);
 
 /// What the provider has to give, in cores.
 pub(super) const POOL: u64 = 4;
@@ -203,7 +207,7 @@ impl World {
     /// Asks a node something out of the blue, as the other; returns its answer, where it came at once.
     pub(super) fn ask(&mut self, to: usize, from: NodeId, request: Request) -> Option<Answer> {
         let ticket = self.ticket(None);
-        self.give(to, Input::Asked { ticket, from, request: Box::new(request), trace: Trace::None });
+        self.give(to, Input::Asked { ticket, from, caller: MEMBER, request: Box::new(request), trace: Trace::None });
         self.replies.remove(&ticket)
     }
 
@@ -219,7 +223,10 @@ impl World {
             Message::Ask { to, from, starts, ask, request } => {
                 let ticket = self.ticket(Some((from, starts, ask)));
                 let request = Box::new(request);
-                self.give(to, Input::Asked { ticket, from: id(from), request, trace: Trace::Served(ticket.0) });
+                self.give(
+                    to,
+                    Input::Asked { ticket, from: id(from), caller: MEMBER, request, trace: Trace::Served(ticket.0) },
+                );
             }
             Message::Answer { to, starts, ask, answer } => {
                 let waits = |open: &Open| open.node == to && open.ask == ask && open.starts == starts;
