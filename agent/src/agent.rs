@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use kernel::{AskId, Manager, NodeId, Rng, Ticket, Time, Wake};
 use rear_proto::{
-    Answer, Ask, Code, DamagedRecord, Refusal, Reply, Request, Row, Table, Trace, fabric::FabricReply, local::{Caller, Me},
+    Answer, Ask, Code, DamagedRecord, Refusal, Reply, Request, Row, Table, Trace,
+    fabric::FabricReply,
+    local::{Caller, Me},
+    story::Deed,
 };
 
 use crate::{
@@ -24,6 +27,8 @@ pub struct Batch {
     pub rows: Vec<Row>,
     /// Outputs, in this order; those that promise wait for the rows.
     pub outputs: Vec<Output>,
+    /// What the managers did that a story tells of, in this order.
+    pub deeds: Vec<Deed>,
 }
 
 /// The managers, for looking into their tables.
@@ -144,7 +149,9 @@ impl Agent {
                 managers.contract.restore(table, key, value)
             }
             Table::Peerings | Table::Workloads => managers.vfabric.restore(table, key, value),
-            Table::Membership | Table::Members | Table::Tokens | Table::Partners => managers.federation.restore(table, key, value),
+            Table::Membership | Table::Members | Table::Tokens | Table::Partners => {
+                managers.federation.restore(table, key, value)
+            }
         }
     }
 
@@ -300,10 +307,7 @@ impl Agent {
             Request::List(list) => {
                 Mail::Discovery(discovery::Input::Asked { ticket, from, caller, list: Box::new(list), trace })
             }
-            request @ (Request::Advertise(_)
-            | Request::Refresh(_)
-            | Request::Withdraw(_)
-            | Request::Subscribe(_)) => {
+            request @ (Request::Advertise(_) | Request::Refresh(_) | Request::Withdraw(_) | Request::Subscribe(_)) => {
                 Mail::Discovery(discovery::Input::Told { ticket, from, caller, request: Box::new(request) })
             }
             request @ (Request::Reserve(_)
@@ -440,6 +444,7 @@ impl Agent {
                 Routed::Row(row) => batch.rows.push(row),
                 Routed::Output(output) => batch.outputs.push(output),
                 Routed::Did(trace, deed) => {
+                    batch.deeds.push(deed);
                     if let Some(step) = self.stories.record(now, trace, deed) {
                         self.record(trace, vec![step]);
                     }

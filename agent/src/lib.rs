@@ -17,7 +17,7 @@ pub mod invariants;
 mod route;
 mod trace;
 
-pub use rear_proto::local::Me as Identity;
 pub use agent::{Agent, Batch, Managers};
 pub use config::Config;
 pub use event::{Command, Event, Output, Response, Watch};
+pub use rear_proto::local::Me as Identity;

@@ -17,6 +17,7 @@ use crate::{
     commit::{Committer, Settings},
     config::Config,
     data_dir::DataDir,
+    death::Death,
     doers::Outside,
     expose::Expose,
     host::{self, Host, Mind},
@@ -153,6 +154,7 @@ impl Daemon {
             mind: mind.clone(),
             told,
             grants: Grants::default(),
+            death: Death::from_env(),
         };
         let host = tokio::spawn(host.run(inbox, starts, stop.child_token()));
 

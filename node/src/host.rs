@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::{Clock, JumpWatch},
     commit::{Committer, Health},
+    death::Death,
     row,
 };
 
@@ -187,6 +188,8 @@ pub struct Host<D> {
     pub told: Box<dyn Fn(Time) -> rear_proto::Row + Send>,
     /// What was granted so far, to be checked in debug builds.
     pub grants: Grants,
+    /// When to die on purpose, in tests.
+    pub death: Death,
 }
 
 /// Who waits for answers.
@@ -229,7 +232,10 @@ impl<D: Doers> Host<D> {
                 biased;
                 () = stop.cancelled() => break,
                 durable = self.durable.recv() => match durable {
-                    Some(outputs) => outputs.into_iter().for_each(|output| self.perform(output, &mut waiting)),
+                    Some(outputs) => {
+                        outputs.into_iter().for_each(|output| self.perform(output, &mut waiting));
+                        self.death.kept();
+                    }
                     None => return Err(self.failed()),
                 },
                 changed = health.changed() => {
@@ -247,13 +253,14 @@ impl<D: Doers> Host<D> {
                     }
                 },
                 () = sleep(wake), if wake.is_some() => {
+                    self.death.happens();
                     let now = self.now(&mut waiting)?;
                     let batch = self.agent.wake(now);
                     self.settle(batch, &mut waiting)?;
                 },
                 _ = keep_time.tick() => {
                     let row = (self.told)(self.clock.now());
-                    self.settle(Batch { rows: vec![row], outputs: Vec::new() }, &mut waiting)?;
+                    self.settle(Batch { rows: vec![row], ..Batch::default() }, &mut waiting)?;
                 },
                 mail = inbox.0.recv(), if self.committer.has_room() => match mail {
                     Some(mail) => self.take(mail, &mut waiting)?,
@@ -284,6 +291,9 @@ impl<D: Doers> Host<D> {
     }
 
     fn take(&mut self, mail: Mail, waiting: &mut Waiting) -> Result<(), HostError> {
+        if !matches!(mail, Mail::Look(_)) {
+            self.death.happens();
+        }
         let now = self.now(waiting)?;
         let event = match mail {
             Mail::Event(event) => event,
@@ -318,8 +328,12 @@ impl<D: Doers> Host<D> {
         if let Err(violation) = self.grants.check(self.agent.managers()) {
             panic!("{violation}");
         }
-        let Batch { rows, outputs } = batch;
+        let Batch { rows, outputs, deeds } = batch;
+        for deed in &deeds {
+            tracing::debug!(?deed, "done");
+        }
         let (promises, free): (Vec<_>, Vec<_>) = outputs.into_iter().partition(Output::promises);
+        self.death.done(&deeds, !(rows.is_empty() && promises.is_empty()));
         free.into_iter().for_each(|output| self.perform(output, waiting));
         if rows.is_empty() && promises.is_empty() {
             return Ok(());

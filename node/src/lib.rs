@@ -8,6 +8,7 @@ pub mod commit;
 pub mod config;
 pub mod daemon;
 pub mod data_dir;
+pub mod death;
 pub mod demo;
 pub mod doers;
 pub mod door;
