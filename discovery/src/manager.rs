@@ -237,7 +237,10 @@ impl kernel::Manager for Manager {
             Input::Asked { ticket, from, caller: _, list, trace } => self.asked(now, ticket, from, &list, trace, out),
             Input::Answered { ask, from, answer, took } => self.answered(now, ask, from, answer, took, out),
             Input::Told { ticket, .. } => {
-                out.push(Effect::Reply { ticket, answer: rear_proto::Refusal::from(rear_proto::Code::NotShared).into() });
+                out.push(Effect::Reply {
+                    ticket,
+                    answer: rear_proto::Refusal::from(rear_proto::Code::NotShared).into(),
+                });
             }
             Input::Resolve { allocation, flavour, caller: _ } => {
                 out.push(Effect::Resolved { allocation, way: Ok(rear_proto::local::Way::Here(flavour)) });

@@ -6,7 +6,12 @@ mod common;
 use common::*;
 use discovery::{Config, Effect, Input};
 use kernel::{AskId, FlavourId, NodeId, Span};
-use rear_proto::{Code, Flavour, flavour::Party, local::Pick, membership::Role};
+use rear_proto::{
+    Code, Flavour,
+    flavour::Party,
+    local::{Pick, Realm},
+    membership::Role,
+};
 
 #[test]
 fn all_endpoints_are_asked_at_once_and_it_is_over_with_the_last_answer() {
@@ -283,7 +288,7 @@ fn at_most_so_many_are_asked_the_nearest_first() {
         for (ask, to, _) in asks(&world.discover(1, &format!("cpu>={}", before.len() + 1), 5)) {
             if before.len() < 3 && !before.contains(&to) {
                 before.push(to);
-                world.answer(ask, to.0[0], Ok(flavours(vec![])));
+                world.answer(ask, number(&to), Ok(flavours(vec![])));
             }
         }
         world.pass(Span::secs(9));
@@ -364,8 +369,11 @@ fn the_operator_is_told_what_was_ruled_out_and_why() {
         panic!("{effects:?}")
     };
     assert_eq!((ids(&found.candidates), found.asked, found.silent, found.partial), (vec![1], 2, 0, false));
-    let why: Vec<_> =
-        found.ruled_out.iter().map(|(offer, why)| (offer.flavour.id.0[0], offer.via.0[0], why.to_string())).collect();
+    let why: Vec<_> = found
+        .ruled_out
+        .iter()
+        .map(|(offer, why)| (offer.flavour.id.0[0], number(&offer.via), why.to_string()))
+        .collect();
     let expected = [
         (2, 2, "cpu>=2: it has 1 available"),
         (3, 3, "cpu>=2: it has 0 available"),
@@ -377,6 +385,10 @@ fn the_operator_is_told_what_was_ruled_out_and_why() {
 #[test]
 fn this_node_does_not_ask_itself() {
     let mut world = world();
-    world.feed(Input::EndpointUp { party: Party { node: ME, addresses: vec![] }, role: Role::Node });
+    world.feed(Input::EndpointUp {
+        party: Party { node: node(ME), addresses: vec![] },
+        role: Role::Node,
+        realm: Realm::Own,
+    });
     assert_eq!(words(&world.discover(1, "", 5)), ["11", "discovered 1 silent 0"]);
 }

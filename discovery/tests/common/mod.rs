@@ -14,17 +14,35 @@ use kernel::{
 use rear_proto::{
     Answer, Deed, Epoch, Extensions, Flavour, Kind, Policies, Properties, Refusal, Request, Row, Selector, Trace,
     flavour::{Domain, K8Slice, Partitionable, Party},
-    local::{Candidate, Pick},
+    local::{Caller, Candidate, Me, Pick, Realm},
     membership::Role,
     message::{Flavours, List, Scope},
     price::{Money, Period, Price},
+    signed::Signer,
 };
 
-pub const ME: NodeId = node(1);
+/// The number of the node under test.
+pub const ME: u8 = 1;
 pub const TRACE: Trace = Trace::Own(7);
+/// The domain of everybody, unless a test says otherwise.
+pub const ALPHA: DomainKey = DomainKey([9; 32]);
 
-pub const fn node(n: u8) -> NodeId {
-    NodeId([n; 32])
+/// The key of the nodes that have one: the one under test, and those from 200 on.
+pub fn signer(n: u8) -> Signer {
+    Signer::from_secret(&[n; 32])
+}
+
+const fn has_a_key(n: u8) -> bool {
+    n == ME || n >= 200
+}
+
+pub fn node(n: u8) -> NodeId {
+    if has_a_key(n) { signer(n).id() } else { NodeId([n; 32]) }
+}
+
+/// The number of a node.
+pub fn number(id: &NodeId) -> u8 {
+    (0..=u8::MAX).filter(|n| has_a_key(*n)).find(|n| node(*n) == *id).unwrap_or(id.0[0])
 }
 
 pub fn party(n: u8) -> Party {
@@ -46,7 +64,7 @@ pub fn offer(n: u8, id: u8, cpu: u64, euros: u64) -> Flavour {
         id: FlavourId([id; 16]),
         epoch: Epoch { starts: 1, changes: 1 },
         owner: node(n),
-        domain: Domain { key: DomainKey([9; 32]), name: "alpha".to_owned() },
+        domain: Domain { key: ALPHA, name: "alpha".to_owned() },
         provider: party(n),
         kind: Kind::K8Slice(K8Slice { architecture: "amd64".to_owned(), ..K8Slice::default() }),
         base: amounts(8),
@@ -98,7 +116,8 @@ pub fn world() -> World {
 }
 
 pub fn world_with(config: Config) -> World {
-    World { manager: Manager::new(config, ME, Rng::from_number(1)), now: Time(1_000_000), rows: Vec::new() }
+    let me = Me { signer: signer(ME), domain: ALPHA, role: Role::Node };
+    World { manager: Manager::new(config, me, Rng::from_number(1)), now: Time(1_000_000), rows: Vec::new() }
 }
 
 impl World {
@@ -146,7 +165,7 @@ impl World {
     }
 
     pub fn up(&mut self, n: u8) {
-        let effects = self.feed(Input::EndpointUp { party: party(n), role: Role::Node });
+        let effects = self.feed(Input::EndpointUp { party: party(n), role: Role::Node, realm: Realm::Own });
         assert!(effects.is_empty(), "{effects:?}");
     }
 
@@ -179,7 +198,7 @@ impl World {
         let effects = self.operator("", 100, false);
         for (ask, to, _) in asks(&effects) {
             let said = if to == node(n) { Ok(flavours(offers.clone())) } else { Err(silence()) };
-            self.answer(ask, to.0[0], said);
+            self.answer(ask, number(&to), said);
         }
     }
 
@@ -201,7 +220,8 @@ impl World {
 
     pub fn asked(&mut self, from: u8, list: List) -> Vec<Effect> {
         let trace = Trace::Served(3);
-        self.feed(Input::Asked { ticket: Ticket(3), from: node(from), list: Box::new(list), trace })
+        let caller = Caller::Member(Role::Node);
+        self.feed(Input::Asked { ticket: Ticket(3), from: node(from), caller, list: Box::new(list), trace })
     }
 }
 
@@ -239,7 +259,7 @@ pub fn words(effects: &[Effect]) -> Vec<String> {
     effects
         .iter()
         .map(|effect| match effect {
-            Effect::Ask { to, .. } => format!("ask {}", to.node.0[0]),
+            Effect::Ask { to, .. } => format!("ask {}", number(&to.node)),
             Effect::Reply { answer: Answer::Flavours(flavours), .. } => {
                 let ids: Vec<_> = flavours.flavours.iter().map(|flavour| flavour.id.0[0].to_string()).collect();
                 format!("list [{}]{}", ids.join(" "), if flavours.partial { " partial" } else { "" })
@@ -251,6 +271,8 @@ pub fn words(effects: &[Effect]) -> Vec<String> {
                 format!("discovered {} silent {silent}{}", request.0, if *partial { " partial" } else { "" })
             }
             Effect::Respond { found, .. } => format!("respond {:?} asked {}", ids(&found.candidates), found.asked),
+            Effect::Resolved { way, .. } => format!("{way:?}"),
+            Effect::Rated { peer, outcome } => format!("rated {} {outcome:?}", number(peer)),
             Effect::Keep(_) => "keep".to_owned(),
             Effect::Did(_, deed) => did(*deed).to_owned(),
         })
@@ -259,6 +281,10 @@ pub fn words(effects: &[Effect]) -> Vec<String> {
 
 const fn did(deed: Deed) -> &'static str {
     match deed {
+        Deed::AdvertisedLookedUp => "advertised",
+        Deed::PartnersAsked => "partners",
+        Deed::PublishedLookedUp => "published",
+        Deed::SignaturesChecked => "signatures",
         Deed::ListSent => "7",
         Deed::OffersLookedUp => "8",
         Deed::ListAnswered => "9",
