@@ -111,7 +111,7 @@ impl Villain {
             tunnel_key: self.rng.bytes(),
             extensions: Default::default(),
         };
-        let signed = Signed::new(order, &world.nodes[VILLAIN].signer);
+        let signed = Signed::new(order, &world.nodes[VILLAIN].me.signer);
         // Most orders have a key of their own.
         self.orders.push(signed.clone());
         let key = Key(self.rng.bytes());
@@ -131,7 +131,7 @@ impl Villain {
         let (deadline, extensions) = (self.span(), Default::default());
         let digests = self.digests(world);
         let digest = self.one_of(&digests);
-        let signer = world.nodes[VILLAIN].signer.clone();
+        let signer = world.nodes[VILLAIN].me.signer.clone();
         let request = match self.rng.below(12) {
             0..3 => Request::Reserve(Reserve {
                 now,

@@ -67,8 +67,16 @@ impl World {
             Output::Install(route) => {
                 self.nodes[node].routes.insert(route.contract, route);
             }
+            Output::Join(junction) => {
+                self.nodes[node].junctions.insert(junction.front, junction.clone());
+                self.nodes[node].junctions.insert(junction.back, junction);
+            }
             Output::Remove { contract } => {
                 self.nodes[node].routes.remove(&contract);
+                if let Some(junction) = self.nodes[node].junctions.remove(&contract) {
+                    self.nodes[node].junctions.remove(&junction.front);
+                    self.nodes[node].junctions.remove(&junction.back);
+                }
             }
             Output::Start { instance, workload, .. } => {
                 let Image::Wasm { digest, .. } = workload.image else { self.fail("an image that nobody submitted") };

@@ -116,8 +116,8 @@ pub(crate) fn domain(rng: &mut Rng, now: Time, offers: Vec<Vec<Offer>>, config: 
             let rows = member_rows(&list, &domain, &issuer, &signer, now);
             (signer, rows)
         };
-        let identity = Identity { signer, domain: domain.key };
-        nodes.push(Node::new(identity.signer, identity.domain, config, rows));
+        let me = Identity { signer, domain: domain.key, role: Role::Node };
+        nodes.push(Node::new(me, config, rows));
     }
     nodes
 }

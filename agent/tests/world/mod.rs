@@ -336,7 +336,7 @@ impl World {
                 self.note(|| text);
             }
         }
-        let Batch { rows, outputs } = batch;
+        let Batch { rows, outputs, deeds: _ } = batch;
         outputs.iter().for_each(|output| self.again.answers(node, output));
         self.watch_promises(node, &outputs);
         let (promises, free): (Vec<_>, Vec<_>) = outputs.into_iter().partition(Output::promises);

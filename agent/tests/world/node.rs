@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use agent::{Agent, Config, Identity, Output, Response, invariants::Grants};
-use kernel::{ContractId, Digest, DomainKey, Key, NodeId, Rng, Span, Ticket, Time};
-use network::mail::Route;
-use rear_proto::{Refusal, Row, Signer, Table};
+use kernel::{ContractId, Digest, Key, NodeId, Rng, Span, Ticket, Time};
+use network::mail::{Junction, Route};
+use rear_proto::{Refusal, Row, Table};
 use vfabric::mail::Instance;
 
 use super::Waiter;
@@ -13,8 +13,7 @@ use super::Waiter;
 /// A node.
 pub(crate) struct Node {
     pub(crate) id: NodeId,
-    pub(crate) signer: Signer,
-    domain: DomainKey,
+    pub(crate) me: Identity,
     pub(crate) config: Config,
     pub(crate) agent: Option<Agent>,
     pub(crate) starts: u32,
@@ -24,6 +23,8 @@ pub(crate) struct Node {
     pub(crate) full: bool,
     pub(crate) grants: Grants,
     pub(crate) routes: BTreeMap<ContractId, Route>,
+    /// Each under both of the contracts that it joins.
+    pub(crate) junctions: BTreeMap<ContractId, Junction>,
     /// What runs here; it dies with the node.
     pub(crate) instances: BTreeSet<Instance>,
     pub(crate) modules: BTreeSet<Digest>,
@@ -60,13 +61,12 @@ pub(crate) struct Disk {
 }
 
 impl Node {
-    pub(crate) fn new(signer: Signer, domain: DomainKey, config: Config, rows: Vec<Row>) -> Self {
+    pub(crate) fn new(me: Identity, config: Config, rows: Vec<Row>) -> Self {
         let mut disk = Disk::default();
         rows.into_iter().for_each(|row| disk.keep(row));
         Self {
-            id: signer.id(),
-            signer,
-            domain,
+            id: me.signer.id(),
+            me,
             config,
             agent: None,
             starts: 0,
@@ -75,6 +75,7 @@ impl Node {
             full: false,
             grants: Grants::default(),
             routes: BTreeMap::new(),
+            junctions: BTreeMap::new(),
             instances: BTreeSet::new(),
             modules: BTreeSet::new(),
             blocked: BTreeSet::new(),
@@ -93,8 +94,7 @@ impl Node {
         rows: impl IntoIterator<Item = (&'a (Table, Vec<u8>), &'a Vec<u8>)>,
         seed: u64,
     ) -> Agent {
-        let identity = Identity { signer: self.signer.clone(), domain: self.domain };
-        let mut agent = Agent::new(self.config.clone(), identity, Rng::from_number(seed));
+        let mut agent = Agent::new(self.config.clone(), self.me.clone(), Rng::from_number(seed));
         for ((table, key), value) in rows {
             agent.restore(*table, key, value).expect("a node reads what it wrote");
         }
@@ -110,6 +110,7 @@ impl Node {
         }
         self.grants = Grants::default();
         self.routes.clear();
+        self.junctions.clear();
         self.instances.clear();
         self.blocked.clear();
         self.asked.clear();
