@@ -3,8 +3,12 @@
 //! What is shown is what happens: each command is given to the program itself, each step is one that the nodes
 //! recorded. Processes and directories end with the demonstration, however it ends.
 
+mod four;
 mod one;
 mod show;
+mod stage;
+mod three;
+mod two;
 
 use std::collections::BTreeSet;
 
@@ -22,8 +26,8 @@ use crate::{
 };
 use show::Show;
 
-/// The stories that this version can show.
-const STORIES: &[u8] = &[1];
+/// The stories that there are.
+const STORIES: &[u8] = &[1, 2, 3, 4];
 
 /// How a story went.
 #[derive(Debug, Serialize)]
@@ -60,7 +64,7 @@ struct Phases {
 /// When there is no such story, or one did not end with its page fetched and everything given back.
 pub(crate) async fn run(stories: &[u8], keep: bool, json: bool) -> anyhow::Result<()> {
     if let Some(story) = stories.iter().find(|story| !STORIES.contains(story)) {
-        return Err(WrongUsage(format!("--stories {story}: this version can show story 1 only")).into());
+        return Err(WrongUsage(format!("--stories {story}: there are stories 1, 2, 3 and 4")).into());
     }
     let stories: BTreeSet<u8> = stories.iter().copied().collect();
     let program = std::env::current_exe().context("can not find the program itself")?;
@@ -69,7 +73,7 @@ pub(crate) async fn run(stories: &[u8], keep: bool, json: bool) -> anyhow::Resul
     for story in stories {
         let sandbox = Sandbox::new(&program).context("can not make a temporary directory")?;
         let result = tokio::select! {
-            result = one::run(&show, &sandbox) => result,
+            result = run_one(story, &show, &sandbox) => result,
             result = interrupted() => result,
         };
         let outcome = result.unwrap_or_else(|error| Outcome::failed(story, &error));
@@ -83,6 +87,16 @@ pub(crate) async fn run(stories: &[u8], keep: bool, json: bool) -> anyhow::Resul
         terminal::line(&json!({ "stories": outcomes }).to_string())?;
     }
     if outcomes.iter().all(|outcome| outcome.ok) { Ok(()) } else { Err(Told.into()) }
+}
+
+async fn run_one(story: u8, show: &Show, sandbox: &Sandbox) -> anyhow::Result<Outcome> {
+    match story {
+        1 => one::run(show, sandbox).await,
+        2 => two::run(show, sandbox).await,
+        3 => three::run(show, sandbox).await,
+        4 => four::run(show, sandbox).await,
+        other => bail!("there is no story {other}"),
+    }
 }
 
 impl Outcome {

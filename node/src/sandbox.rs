@@ -59,8 +59,16 @@ impl Sandbox {
     /// # Errors
     /// When it can't be made or does not get ready.
     pub async fn found(&self, name: &str, domain: &str, settings: &str) -> anyhow::Result<Node> {
+        self.found_as(name, domain, "node", settings).await
+    }
+
+    /// Makes the first node of a domain in this role, which offers what `settings` says and nothing else, and starts it.
+    ///
+    /// # Errors
+    /// When it can't be made or does not get ready.
+    pub async fn found_as(&self, name: &str, domain: &str, role: &str, settings: &str) -> anyhow::Result<Node> {
         let mut node = self.node(name);
-        node.expect(&["init", "--domain", domain, "--no-offer"]).await?;
+        node.expect(&["init", "--domain", domain, "--role", role, "--no-offer"]).await?;
         node.configure(LOOPBACK)?;
         node.configure(settings)?;
         node.start().await?;
@@ -72,7 +80,16 @@ impl Sandbox {
     /// # Errors
     /// When it is not let in, can't be made or does not get ready.
     pub async fn join(&self, name: &str, issuer: &Node, settings: &str) -> anyhow::Result<Node> {
-        let token = issuer.json(&["domain", "invite"]).await?;
+        self.join_as(name, issuer, "node", settings).await
+    }
+
+    /// Makes another node of the issuer's domain in this role, which offers what `settings` says and nothing else, and
+    /// starts it.
+    ///
+    /// # Errors
+    /// When it is not let in, can't be made or does not get ready.
+    pub async fn join_as(&self, name: &str, issuer: &Node, role: &str, settings: &str) -> anyhow::Result<Node> {
+        let token = issuer.json(&["domain", "invite", "--role", role]).await?;
         let token = token.get("token").and_then(Value::as_str).context("there is no token in the answer")?;
         let mut node = self.node(name);
         node.expect(&["init", "--join", token, "--no-offer"]).await?;
@@ -81,6 +98,16 @@ impl Sandbox {
         node.start().await?;
         node.meets(issuer).await?;
         Ok(node)
+    }
+
+    /// Makes partners of the domains of two supernodes: `a` calls the other `b_at_a`, and the other calls it `a_at_b`.
+    ///
+    /// # Errors
+    /// When one does not invite or the other does not accept.
+    pub async fn befriend(&self, a: &Node, b: &Node, b_at_a: &str, a_at_b: &str) -> anyhow::Result<()> {
+        let token = a.json(&["partner", "invite", "--name", b_at_a]).await?;
+        let token = token.get("token").and_then(Value::as_str).context("there is no token in the answer")?;
+        b.expect(&["partner", "accept", token, "--name", a_at_b]).await.map(drop)
     }
 }
 

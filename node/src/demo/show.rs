@@ -11,10 +11,14 @@ use crate::cli::{
     terminal::{BAD, DIM, GOOD, HEADING, line},
 };
 
-/// The colour of what the consumer does.
-const CONSUMER: Style = AnsiColor::Cyan.on_default();
-/// The colour of what the provider does.
-const PROVIDER: Style = AnsiColor::Yellow.on_default();
+/// The colours of who does something, by their place in the cast.
+const STYLES: [Style; 5] = [
+    AnsiColor::Cyan.on_default(),
+    AnsiColor::Yellow.on_default(),
+    AnsiColor::Green.on_default(),
+    AnsiColor::Magenta.on_default(),
+    AnsiColor::Blue.on_default(),
+];
 
 /// Shows, or keeps silent.
 #[derive(Debug, Clone, Copy)]
@@ -22,22 +26,28 @@ pub(super) struct Show {
     silent: bool,
 }
 
-/// Who is who.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Cast<'a> {
-    pub(super) consumer: &'a str,
-    pub(super) provider: &'a str,
-}
+/// Who is who: ids and names, the consumer first.
+#[derive(Debug, Clone)]
+pub(super) struct Cast(Vec<(String, &'static str)>);
 
-impl Cast<'_> {
+impl Cast {
+    pub(super) fn new(cast: &[(&str, &'static str)]) -> Self {
+        Self(cast.iter().map(|(id, name)| ((*id).to_owned(), *name)).collect())
+    }
+
+    /// Returns what somebody is called, by the id or by the letter that stands for it behind a border.
+    pub(super) fn name_of(&self, node: &str) -> &'static str {
+        self.name(node).0
+    }
+
     fn name(&self, node: &str) -> (&'static str, Style) {
-        if node == self.consumer {
-            ("consumer", CONSUMER)
-        } else if node == self.provider {
-            ("provider", PROVIDER)
-        } else {
-            ("?", DIM)
-        }
+        let name = match node {
+            "P" => "provider",
+            "K" => "catalogue",
+            letter => letter,
+        };
+        let found = self.0.iter().zip(STYLES).find(|((id, called), _)| id == node || *called == name);
+        found.map_or(("?", DIM), |((_, name), style)| (name, style))
     }
 }
 
@@ -55,7 +65,7 @@ impl Show {
     }
 
     /// Presents a node and what it brings.
-    pub(super) fn node(self, cast: Cast<'_>, node: &str, what: &str) -> anyhow::Result<()> {
+    pub(super) fn node(self, cast: &Cast, node: &str, what: &str) -> anyhow::Result<()> {
         let (name, style) = cast.name(node);
         let id = cell(Some(&Value::from(node)), Cell::Node);
         self.say(&format!("  {style}{name}{style:#}  {id}  {what}"))
@@ -67,11 +77,11 @@ impl Show {
     }
 
     /// Shows a step as it was recorded.
-    pub(super) fn step(self, cast: Cast<'_>, step: &Value) -> anyhow::Result<()> {
+    pub(super) fn step(self, cast: &Cast, step: &Value) -> anyhow::Result<()> {
         let field = |name: &str| cell(step.get(name), Cell::Plain);
         let (node, style) = cast.name(step.get("node").and_then(Value::as_str).unwrap_or_default());
         let (at, number, manager, what) = (field("atMs"), field("step"), field("manager"), field("what"));
-        self.say(&format!("{at:>8} ms  {number:>2}  {style}{node:8}{style:#}  {manager:4}  {what}"))
+        self.say(&format!("{at:>8} ms  {number:>2}  {style}{node:9}{style:#}  {manager:4}  {what}"))
     }
 
     /// Says something under a heading of its own.
