@@ -203,6 +203,7 @@ pub(crate) fn routers(managers: &Managers, _now: Time) -> Value {
         .map(|view| {
             json!({
                 "contract": view.contract.to_string(),
+                "backedBy": view.backed_by.map(|back| back.to_string()),
                 "towardsConsumer": side(view.towards_consumer),
                 "towardsProvider": side(view.towards_provider),
                 "streams": view.streams,
