@@ -223,6 +223,7 @@ impl Node {
         let log = append(&self.log)?;
         let mut command = self.program();
         command.args(["run", "--json"]).stdout(Stdio::piped()).stderr(log);
+        command.env("TOMBOLO_DIE", self.dir.join("die"));
         for address in &self.addresses {
             // Without the peer id at its end.
             command.arg("--listen").arg(address.split("/p2p/").next().unwrap_or(address));
@@ -244,6 +245,34 @@ impl Node {
         let (token, http) = (token.trim().to_owned(), reqwest::Client::new());
         self.running = Some(Running { child, _stdout: stdout, api, token, http });
         Ok(())
+    }
+
+    /// Has its daemon, in a debug build, end or stand still at a deed: `when` is `before`, `after` or `stop`.
+    ///
+    /// # Errors
+    /// When the wish can't be written.
+    pub fn at_deed(&self, when: &str, deed: &str) -> anyhow::Result<()> {
+        let (file, next) = (self.dir.join("die"), self.dir.join("die.next"));
+        fs::write(&next, format!("{when} {deed}"))
+            .and_then(|()| fs::rename(&next, &file))
+            .context("can not write a wish")
+    }
+
+    /// Says whether the wish of [`at_deed`](Self::at_deed) was followed; with `forget`, it need not be any more.
+    pub fn has_done(&self, forget: bool) -> bool {
+        let file = self.dir.join("die");
+        let is_there = file.exists();
+        if forget {
+            let _ = fs::remove_file(file);
+        }
+        !is_there
+    }
+
+    /// Has its daemon go on that stands still.
+    pub fn go_on(&self) {
+        if let Some(running) = &self.running {
+            signal(&running.child, Signal::CONT);
+        }
     }
 
     /// Ends its daemon cleanly; one that does not end within a grace is killed, which is an error.
