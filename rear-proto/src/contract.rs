@@ -154,6 +154,7 @@ pub struct Held {
 }
 
 /// Who vouches for a tunnel key.
+#[allow(clippy::large_enum_variant, reason = "credentials are the common case, and stand in one order or contract")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Endorsement {
     /// The party itself, a member of the domain: it signed the key in the order or the contract.

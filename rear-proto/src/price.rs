@@ -86,7 +86,7 @@ impl FromStr for Margin {
     fn from_str(text: &str) -> Result<Self, ParsePriceError> {
         let wrong = || ParsePriceError::new(text, "a margin in per cent, such as 2.5%, exact to a ten-thousandth");
         let percent: Money = text.trim().strip_suffix('%').ok_or_else(wrong)?.trim().parse().map_err(|_| wrong())?;
-        if percent.0 % 100 != 0 {
+        if !percent.0.is_multiple_of(100) {
             return Err(wrong());
         }
         u32::try_from(percent.0 / 100).map(Self).map_err(|_| wrong())

@@ -14,10 +14,11 @@ mod samples;
 use std::{fmt::Debug, fs, path::Path};
 
 use rear_proto::{
-    contract::{Contract, Mode},
+    contract::{Contract, Endorsement, Mode},
     fabric::{FabricAsk, FabricReply},
     membership::Token,
     message::{Answer, Ask, Reply, Request},
+    partner::{PartnerState, PartnerToken},
     refusal::Code,
     signed::{Signable, Signed, Signer},
     wire::codec,
@@ -72,11 +73,18 @@ fn what_is_signed_has_its_golden_bytes() {
     signed("certificate", certificate(buyer().id()), &issuer());
     check("signed-descriptor", &descriptor());
     check("token", &token());
+    signed("contract-vouched", contract_abroad(), &seller());
+    signed("tunnel-key", tunnel_key([11; 32]), &supernode());
+    signed("published", published(), &supernode());
+    check("partner-token", &partner_token());
+    check("partner-record", &partner(PartnerState::Suspended));
+    check("endorsement-member", &Endorsement::Member(credentials(buyer().id())));
+    check("endorsement-supernode", &vouched([11; 32]));
 }
 
 #[test]
 fn a_golden_contract_still_verifies() {
-    for mode in ["direct", "hold"] {
+    for mode in ["direct", "hold", "vouched"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/signed-contract-{mode}.hex"));
         let text = fs::read_to_string(path).unwrap();
         let bytes = hex::decode(text.split_whitespace().collect::<String>()).unwrap();
@@ -93,6 +101,13 @@ fn a_tokens_text_stays_what_it_was() {
 }
 
 #[test]
+fn a_partner_tokens_text_stays_what_it_was() {
+    let text = "tombolo-partner-iojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb83SIAbQPb1wFYWxwaGFuehzdKbC3j9E69MVZj-_07yqXFm48pvLk-_zNgFBb8QEfL2lwNC8xMjcuMC4wLjEvdWRwLzQwMDEvcXVpYy12MQYGBgYGBgYGBgYGBgYGBgb9YFLmz4sBAAA";
+    assert_eq!(partner_token().to_string(), text);
+    assert_eq!(text.parse::<PartnerToken>().unwrap(), partner_token());
+}
+
+#[test]
 fn numbers_of_refusals_and_variants_never_move() {
     let codes: Vec<_> = Code::ALL.iter().map(|code| (code.number(), code.name())).collect();
     assert_eq!(codes.first(), Some(&(1, "NotFound")));
@@ -102,11 +117,28 @@ fn numbers_of_refusals_and_variants_never_move() {
     let first = |request: &Request| codec::encode(request)[0];
     assert_eq!(
         requests().iter().map(|(_, request)| first(request)).collect::<Vec<_>>(),
-        [0, 0, 1, 2, 2, 2, 3, 4, 5, 6, 7]
+        [0, 0, 1, 2, 2, 2, 3, 4, 5, 6, 7, 3, 8, 9, 10, 11, 12, 13]
     );
     let first = |answer: &Answer| codec::encode(answer)[0];
     assert_eq!(
         answers().iter().map(|(_, answer)| first(answer)).collect::<Vec<_>>(),
-        [0, 1, 2, 3, 4, 4, 5, 6, 7, 8, 8]
+        [0, 1, 2, 3, 4, 4, 5, 6, 7, 8, 8, 4, 9, 10, 11, 12, 13]
     );
+}
+
+#[test]
+fn numbers_of_deeds_roles_and_states_never_move() {
+    fn numbers<T: Serialize>(values: impl IntoIterator<Item = T>) -> Vec<u8> {
+        values.into_iter().map(|value| codec::encode(&value)[0]).collect()
+    }
+    use rear_proto::{Deed, StepManager, membership::Role, story::Place};
+    // Deeds are read from both ends: one put in between would move the last.
+    let deeds = [Deed::IntentArrived, Deed::ListSent, Deed::ReserveSent, Deed::WorkloadDeployed];
+    assert_eq!(numbers(deeds), [0, 6, 13, 32]);
+    let border = [Deed::AdvertisedLookedUp, Deed::PartnersAsked, Deed::PublishedLookedUp, Deed::SignaturesChecked];
+    assert_eq!(numbers(border), [33, 34, 35, 36]);
+    assert_eq!(numbers([StepManager::SH, StepManager::VFM]), [0, 6]);
+    assert_eq!(numbers([Place::Node(buyer().id()), Place::Behind("P".to_owned())]), [0, 1]);
+    assert_eq!(numbers([Role::Node, Role::Supernode, Role::Catalogue]), [0, 1, 2]);
+    assert_eq!(numbers([PartnerState::On, PartnerState::Suspended, PartnerState::Removed]), [0, 1, 2]);
 }

@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     message::{
-        Accept, Accepted, Advertise, Answer, Ask, Buy, Flavours, Hello, Join, Joined, Keepalive, List, Offered, Partners,
-        PublishedFlavours, Refresh, Release, Renew, Reply, Request, Reserve, Subscribe, Withdraw,
+        Accept, Accepted, Advertise, Answer, Ask, Buy, Flavours, Hello, Join, Joined, Keepalive, List, Offered,
+        Partners, PublishedFlavours, Refresh, Release, Renew, Reply, Request, Reserve, Subscribe, Withdraw,
     },
     refusal::Refusal,
     selector::{self, Bounds, Field, Filter, Selector, Test},

@@ -8,9 +8,11 @@ use rear_proto::{
     fabric::{FabricAnswer, FabricAsk, FabricReply, FabricRequest},
     membership::Role,
     message::{
-        Answer, Ask, Buy, EndReason, Extensions, Flavours, Hello, Join, Joined, Keepalive, List, Release, Renew, Reply,
-        Request, Reserve, Scope,
+        Accept, Accepted, Advertise, Answer, Ask, Buy, EndReason, Extensions, Flavours, Hello, Join, Joined, Keepalive,
+        List, Offered, Partners, PublishedFlavours, Refresh, Release, Renew, Reply, Request, Reserve, Scope, Subscribe,
+        Taken, Withdraw, Withdrawn,
     },
+    partner::PartnerState,
     refusal::{Code, Refusal},
     signed::Signed,
     story::{Deed, Place, Step, StepManager},
@@ -87,6 +89,76 @@ pub fn requests() -> Named<Request> {
         ),
         ("keepalive", Request::Keepalive(Keepalive { contracts: vec![ContractId([24; 16])], extensions })),
     ]
+    .into_iter()
+    .chain(border_requests())
+    .collect()
+}
+
+/// The questions of supernodes, partners and catalogues.
+fn border_requests() -> Named<Request> {
+    let endorsement = vouched([11; 32]);
+    let order = Signed::new(order(Mode::Direct), &buyer());
+    let states = [PartnerState::On, PartnerState::Suspended, PartnerState::Removed];
+    vec![
+        (
+            "reserve-vouched",
+            Request::Reserve(Reserve {
+                now: NOW,
+                deadline: Span::secs(5),
+                endorsement,
+                order,
+                extensions: extensions(),
+            }),
+        ),
+        (
+            "accept",
+            Request::Accept(Accept {
+                secret: [23; 16],
+                credentials: supernode_credentials(),
+                descriptor: Some(descriptor()),
+                addresses: party(supernode().id()).addresses,
+                extensions: extensions(),
+            }),
+        ),
+        ("partners", Request::Partners(Partners { partners: states.map(partner).to_vec(), extensions: extensions() })),
+        ("advertise", Request::Advertise(advertise())),
+        (
+            "refresh",
+            Request::Refresh(Refresh {
+                feed: 300,
+                number: 8,
+                offers: vec![Offered::Direct(Box::new(flavour()))],
+                extensions: extensions(),
+            }),
+        ),
+        (
+            "withdraw",
+            Request::Withdraw(Withdraw { feed: 300, number: 9, offers: withdrawn(), extensions: extensions() }),
+        ),
+        (
+            "subscribe",
+            Request::Subscribe(Subscribe {
+                selector: "cpu>=2, location=IT".parse().unwrap(),
+                within: Span::secs(60),
+                extensions: extensions(),
+            }),
+        ),
+    ]
+}
+
+pub fn advertise() -> Advertise {
+    let signed = Offered::Signed(Box::new(Signed::new(published(), &supernode())));
+    Advertise {
+        feed: 300,
+        number: 7,
+        offers: vec![Offered::Direct(Box::new(flavour())), signed],
+        more: true,
+        extensions: extensions(),
+    }
+}
+
+fn withdrawn() -> Vec<Withdrawn> {
+    [None, Some(viewer())].map(|viewer| Withdrawn { viewer, flavour: FlavourId([27; 16]) }).to_vec()
 }
 
 pub fn asks() -> Named<Ask> {
@@ -140,6 +212,27 @@ pub fn answers() -> Named<Answer> {
         ("dead", Answer::Dead(vec![ContractId([24; 16])])),
         ("refused", Answer::Refused(Refusal::new(Code::Overloaded, "too much").retry_after(Span::secs(2)))),
         ("refused-plain", Answer::Refused(Code::NotFound.into())),
+        ("contract-vouched", Answer::Contract(Signed::new(contract_abroad(), &seller()))),
+        (
+            "accepted",
+            Answer::Accepted(Accepted {
+                credentials: supernode_credentials(),
+                descriptor: Some(descriptor()),
+                addresses: party(supernode().id()).addresses,
+                extensions: super::extensions(),
+            }),
+        ),
+        ("noted", Answer::Noted),
+        ("taken", Answer::Taken(Taken { next: 300 })),
+        ("snapshot", Answer::Snapshot(advertise())),
+        (
+            "published",
+            Answer::Published(PublishedFlavours {
+                offers: vec![Signed::new(published(), &supernode())],
+                partial: true,
+                extensions: super::extensions(),
+            }),
+        ),
     ]
 }
 

@@ -7,14 +7,16 @@ use std::collections::BTreeMap;
 
 use kernel::{Digest, DomainKey, FlavourId, Key, NodeId, Quantity, Resource, Resources, Span, Time};
 use rear_proto::{
-    contract::{Contract, Endorsement, Held, Mode, Order, Purchase, Renewal, RenewalAsk, Reserved},
+    contract::{Contract, Endorsement, Held, Mode, Order, Purchase, Renewal, RenewalAsk, Reserved, TunnelKey, Vouched},
     flavour::{
         Aggregatable, Carbon, Domain, Epoch, Flavour, Hosting, K8Slice, Kind, Location, NetworkIntent, NetworkRules,
         Partitionable, Party, Policies, Properties, Sensor, Service, Vm,
     },
     membership::{Certificate, Credentials, Descriptor, IssuerList, Revocation, Role, Token},
     message::Extensions,
+    partner::{PartnerRecord, PartnerState, PartnerToken},
     price::{Period, Price, Rate},
+    published::Published,
     signed::{Signed, Signer},
 };
 
@@ -277,4 +279,56 @@ pub fn renewal() -> Renewal {
         at: Time(NOW.0 + 3_000_000),
         extensions: Extensions::new(),
     }
+}
+
+/// A supernode of the sample domain.
+pub fn supernode() -> Signer {
+    Signer::from_secret(&[5; 32])
+}
+
+pub fn supernode_credentials() -> Credentials {
+    let certificate = Certificate { role: Role::Supernode, ..certificate(supernode().id()) };
+    Credentials { certificate: Signed::new(certificate, &issuer()), ..credentials(supernode().id()) }
+}
+
+pub fn tunnel_key(key: [u8; 32]) -> TunnelKey {
+    TunnelKey { key, supernode: supernode().id(), extensions: extensions() }
+}
+
+/// The endorsement of a tunnel key by the sample supernode.
+pub fn vouched(key: [u8; 32]) -> Endorsement {
+    let key = Signed::new(tunnel_key(key), &supernode());
+    Endorsement::Supernode(Box::new(Vouched { credentials: supernode_credentials(), key }))
+}
+
+/// A contract that has crossed a border: another contract backs it, and a supernode vouches for the seller's key.
+pub fn contract_abroad() -> Contract {
+    let contract = contract(Mode::Direct);
+    Contract { backed_by: Some(Digest([12; 32])), endorsement: vouched(contract.tunnel_key), ..contract }
+}
+
+/// Whom published offers are for.
+pub fn viewer() -> DomainKey {
+    DomainKey([26; 32])
+}
+
+/// The sample flavour as a supernode publishes it for one domain.
+pub fn published() -> Published {
+    let flavour =
+        Flavour { id: FlavourId([27; 16]), owner: supernode().id(), provider: party(supernode().id()), ..flavour() };
+    Published { by: supernode().id(), viewer: viewer(), at: NOW, flavour, extensions: extensions() }
+}
+
+pub fn partner(state: PartnerState) -> PartnerRecord {
+    PartnerRecord {
+        name: "beta".to_owned(),
+        list: Signed::new(issuer_list(), &domain_signer()),
+        descriptor: Some(descriptor()),
+        state,
+        said: (NOW, supernode().id()),
+    }
+}
+
+pub fn partner_token() -> PartnerToken {
+    PartnerToken { domain: domain(), inviter: party(supernode().id()), secret: [6; 16], expires: Time(NOW.0 + 60_000) }
 }
