@@ -1,6 +1,6 @@
 //! From a wish to a signed contract: look here, look into the index, ask outside, try one after the other.
 
-use kernel::{AllocationId, Key, RequestId, Resources, Span};
+use kernel::{AllocationId, Key, NodeId, RequestId, Resources, Span};
 use rear_proto::{
     Code, Mode, Refusal, Selector, Trace,
     flavour::{Flavour, Partitionable},
@@ -15,6 +15,7 @@ use crate::{
     capacity::Taker,
     mail::Effect,
     manager::Manager,
+    rank::{self, Ranked},
     request::{Choice, Request, Search, Stage},
 };
 
@@ -100,43 +101,49 @@ impl Manager {
         let mut request = Request::new(Some(origin), trace, Stage::Finding);
         request.ending = ending;
         request.tell(Deed::CandidatesLookedUp, out);
-        out.push(self.find(id, Pick::Matching(selector.clone())));
+        out.push(self.find(id, Pick::Matching(selector.clone()), 0));
         request.search = Some(Search::new(selector, mode, term, ceiling));
         self.requests.insert(id, request);
     }
 
-    pub(crate) fn find(&self, request: RequestId, pick: Pick) -> Effect {
-        Effect::Find { request, pick, k: self.config.candidates, max_age: self.config.max_age }
+    /// Looks into the index, for so many more than usual as were tried already.
+    pub(crate) fn find(&self, request: RequestId, pick: Pick, tried: usize) -> Effect {
+        Effect::Find { request, pick, k: self.config.candidates + tried, max_age: self.config.max_age }
+    }
+
+    /// Ranks candidates for a request.
+    pub(crate) fn ranked(&self, selector: &Selector, candidates: Vec<Candidate>) -> Vec<Ranked> {
+        let is_own = |flavour: &Flavour| self.capacity.is_own(flavour);
+        rank::rank(&self.me, is_own, selector, candidates, &self.ratings, &self.config.ranking)
     }
 
     pub(crate) fn found(&mut self, id: RequestId, candidates: Vec<Candidate>, out: &mut Vec<Effect>) {
         if self.by_hand.contains_key(&id) {
             return self.found_by_hand(id, candidates, out);
         }
-        let Some(request) = self.requests.get_mut(&id).filter(|request| request.stage == Stage::Finding) else {
+        let finding = |request: &&Request| request.stage == Stage::Finding;
+        let Some(search) = self.requests.get(&id).filter(finding).and_then(|request| request.search.as_ref()) else {
             return;
         };
-        let Some(search) = &mut request.search else { return };
-        let ranked = crate::rank::rank(&self.me, &search.selector, candidates, &self.ratings, &self.config.ranking);
-        for ranked in ranked {
-            let flavour = ranked.candidate.flavour;
-            let (price, partition) = (ranked.fit.price, ranked.fit.partition);
-            if search.tried.contains(&(flavour.provider.node, flavour.id)) {
-                continue;
-            }
+        let choices: Vec<_> = self
+            .ranked(&search.selector, candidates)
+            .into_iter()
+            .map(|Ranked { candidate, fit, .. }| {
+                let direct = self.capacity.is_direct(&candidate.flavour);
+                Choice::new(candidate.flavour, direct, fit.partition, fit.price)
+            })
+            .collect();
+        let Some(search) = self.requests.get_mut(&id).and_then(|request| request.search.as_mut()) else { return };
+        for choice in choices {
+            let price = choice.price;
             match search.ceiling.map(|ceiling| (price.within(&ceiling), ceiling)) {
-                None | Some((Some(true), _)) => search.queue.push_back(Choice {
-                    seller: flavour.provider,
-                    flavour: flavour.id,
-                    epoch: flavour.epoch,
-                    partition,
-                    price,
-                }),
-                Some((within, ceiling)) => {
+                None | Some((Some(true), _)) => search.line_up(choice),
+                Some((within, ceiling)) if search.is_of_use(&choice) => {
                     let code = if within.is_some() { Code::PriceTooLow } else { Code::CurrencyMismatch };
-                    let text = format!("flavour {}: {price} is not within {ceiling}", flavour.id);
-                    search.note_refusal(flavour.provider.node, Refusal::new(code, text));
+                    let text = format!("flavour {}: {price} is not within {ceiling}", choice.flavour);
+                    search.note_refusal(choice.seller.node, Refusal::new(code, text));
                 }
+                Some(_) => {}
             }
         }
         self.try_next(id, out);
@@ -149,8 +156,8 @@ impl Manager {
         let Some(search) = &mut request.search else { return };
         search.silent = silent;
         request.stage = Stage::Finding;
-        let pick = Pick::Matching(search.selector.clone());
-        out.push(self.find(id, pick));
+        let (pick, tried) = (Pick::Matching(search.selector.clone()), search.tried.len());
+        out.push(self.find(id, pick, tried));
     }
 
     /// Tries the next candidate; where there is none, asks outside; where that was done often enough, gives up.
@@ -243,11 +250,18 @@ impl Manager {
         let Some(request) = self.requests.get_mut(&id) else { return };
         match &mut request.search {
             Some(search) => {
-                let seller = search.current.take().map_or(self.me, |choice| choice.seller.node);
-                search.note_refusal(seller, refusal);
+                search.came_to_nothing(self.me, refusal);
                 self.try_next(id, out);
             }
             None => self.fail(id, refusal, out),
+        }
+    }
+
+    /// Takes note that a peer has not been heard of: what comes back to an order with it is not its own word.
+    pub(crate) fn note_silence(&mut self, peer: NodeId) {
+        let searches = self.requests.values_mut().filter_map(|request| request.search.as_mut());
+        for choice in searches.filter_map(|search| search.current.as_mut()).filter(|it| it.seller.node == peer) {
+            choice.silent = true;
         }
     }
 

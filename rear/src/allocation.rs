@@ -4,6 +4,7 @@
 //! Inactive ──peered──► Active ──closed──► Released ──its workloads are gone──► freed: the row goes, and the
 //!     └───────────────────────────────────────┘                               capacity is back
 //! ```
+//! One of type Forwarding takes no capacity and has no workloads: it is freed as soon as it is closed.
 
 use kernel::{AllocationId, ContractId, FlavourId, Key, NodeId, Resources};
 use rear_proto::{Epoch, Record, price::Rate};
@@ -53,6 +54,8 @@ pub enum Role {
     Forwarding {
         /// For whom.
         buyer: NodeId,
+        /// With whom.
+        seller: NodeId,
     },
     /// I use it myself.
     Local {
@@ -75,7 +78,52 @@ pub enum Status {
 }
 
 impl Record for Allocation {
-    const VERSION: u16 = 1;
+    const VERSION: u16 = 2;
+
+    fn migrate(version: u16, bytes: &[u8]) -> Result<Self, String> {
+        match version {
+            1 => v1::read(bytes),
+            _ => Err(format!("version {version} is not known")),
+        }
+    }
+}
+
+/// The first version, in which a Forwarding named no seller. None was ever made.
+mod v1 {
+    use rear_proto::wire::codec;
+
+    use super::{AllocationId, ContractId, Deserialize, Epoch, FlavourId, Key, NodeId, Rate, Resources, Status};
+
+    #[derive(Deserialize)]
+    struct Allocation {
+        id: AllocationId,
+        role: Role,
+        status: Status,
+        contract: Option<ContractId>,
+        resources: Resources,
+    }
+
+    #[derive(Deserialize)]
+    enum Role {
+        Node { flavour: FlavourId, buyer: NodeId, price: Rate, granted: Epoch },
+        VirtualNode { key: Key, seller: NodeId, price: Rate, origin: Option<Key> },
+        Forwarding { buyer: NodeId },
+        Local { flavour: FlavourId, origin: Key },
+    }
+
+    pub(super) fn read(bytes: &[u8]) -> Result<super::Allocation, String> {
+        let Allocation { id, role, status, contract, resources } =
+            codec::decode(bytes).map_err(|error| error.to_string())?;
+        let role = match role {
+            Role::Node { flavour, buyer, price, granted } => super::Role::Node { flavour, buyer, price, granted },
+            Role::VirtualNode { key, seller, price, origin } => super::Role::VirtualNode { key, seller, price, origin },
+            Role::Local { flavour, origin } => super::Role::Local { flavour, origin },
+            Role::Forwarding { buyer } => {
+                return Err(format!("allocation {id} forwards for {buyer}, and does not say with whom"));
+            }
+        };
+        Ok(super::Allocation { id, role, status, contract, resources })
+    }
 }
 
 impl Role {

@@ -85,14 +85,14 @@ impl HandOrder {
     }
 
     /// Returns what to ask one provider for.
-    fn choice(&self, candidate: Candidate) -> Result<Choice, Refusal> {
+    fn choice(&self, candidate: Candidate, direct: bool) -> Result<Choice, Refusal> {
         let flavour = candidate.flavour;
         let partition = if self.exactly { self.need } else { partition::covering(&flavour, &self.need)? };
         partition::check(&flavour, &partition)?;
         let price = flavour.price.of(&partition, &flavour.base).ok_or_else(|| {
             Refusal::new(Code::TooLarge, format!("flavour {}: the price is beyond counting", flavour.id))
         })?;
-        Ok(Choice { seller: flavour.provider, flavour: flavour.id, epoch: flavour.epoch, partition, price })
+        Ok(Choice::new(flavour, direct, partition, price))
     }
 }
 
@@ -107,7 +107,7 @@ impl Manager {
             return order.answer(Err(Refusal::new(Code::NotFound, text)), out);
         }
         let id = self.next_by_hand();
-        out.push(self.find(id, Pick::Flavour(order.flavour, provider)));
+        out.push(self.find(id, Pick::Flavour(order.flavour, provider), 0));
         self.by_hand.insert(id, order);
     }
 
@@ -117,14 +117,14 @@ impl Manager {
     }
 
     pub(crate) fn found_by_hand(&mut self, id: RequestId, candidates: Vec<Candidate>, out: &mut Vec<Effect>) {
-        let me = self.me;
+        let Self { capacity, .. } = self;
         let Some(order) = self.by_hand.get_mut(&id).filter(|order| order.stage == HandStage::Finding) else { return };
         let text = format!("no candidate has the id {}: discover shows those that there are", order.flavour);
         let mut refusal = Refusal::new(Code::NotFound, text);
         let mut choices = Vec::new();
-        for candidate in candidates.into_iter().filter(|c| c.flavour.provider.node != me) {
-            let direct = candidate.flavour.provider.node == candidate.flavour.owner;
-            match order.choice(candidate) {
+        for candidate in candidates.into_iter().filter(|candidate| !capacity.is_own(&candidate.flavour)) {
+            let direct = capacity.is_direct(&candidate.flavour);
+            match order.choice(candidate, direct) {
                 Ok(choice) => choices.push((!direct, choice.price.amount, choice.seller.node, choice)),
                 Err(why) => refusal = why,
             }

@@ -127,13 +127,25 @@ impl Capacity {
             policies: offer.policies.clone(),
             price: offer.price.clone(),
             location: offer.location.clone(),
-            origin: FlavourId::derive("origin", &[id.as_bytes()]),
+            origin: origin(id),
             expires_in: offer.expires_in,
         })
     }
 
     pub(crate) fn flavours(&self) -> impl Iterator<Item = Flavour> {
         self.own.keys().filter_map(|id| self.flavour(id))
+    }
+
+    /// Returns whether an offer, whoever shows it, comes down to this node's own.
+    pub(crate) fn is_own(&self, flavour: &Flavour) -> bool {
+        let own = |node: &NodeId| *node == self.me;
+        own(&flavour.provider.node) || own(&flavour.owner) || self.own.keys().any(|id| origin(id) == flavour.origin)
+    }
+
+    /// Returns whether the party to reserve with is the very node that has it, as far as that can be told: what comes
+    /// from another domain always comes by way of a supernode.
+    pub(crate) fn is_direct(&self, flavour: &Flavour) -> bool {
+        flavour.provider.node == flavour.owner && flavour.domain.key == self.domain.key
     }
 
     pub(crate) fn own(&self, id: &FlavourId) -> Option<&Own> {
@@ -346,6 +358,11 @@ impl Capacity {
             self.changed(id, out);
         }
     }
+}
+
+/// Returns what groups all ways to an own flavour, whoever shows them under whatever id.
+fn origin(id: &FlavourId) -> FlavourId {
+    FlavourId::derive("origin", &[id.as_bytes()])
 }
 
 /// Records a step of a story that somebody follows.

@@ -7,6 +7,7 @@
 //! ```text
 //!                       ┌───────────────────────── rear ─────────────────────────┐
 //!   orchestrator ─────► │ LookUp ───────────────► capacity ◄──── Reserve, Close  │ ◄──── Contract (as a seller)
+//!        │              │ forward ◄────────────────────────────── Forward, Close │ ◄──── Contract (as a relay)
 //!        ▲              │                            │ OwnChanged                │
 //!        │              │ Acquire ─ Find ────────────┼────────────────────────►  │ ────► Discovery
 //!        │              │    rank ◄─ Found, Discovered ◄──────────────────────── │ ◄────
@@ -23,6 +24,7 @@ mod allocation;
 mod by_hand;
 mod capacity;
 mod config;
+mod forward;
 pub mod mail;
 mod manager;
 pub mod offer;

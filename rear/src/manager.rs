@@ -3,7 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kernel::{AllocationId, ContractId, DomainKey, FlavourId, Key, NodeId, RequestId, Ticket, Time, Wake};
-use rear_proto::{DamagedRecord, Flavour, Selector, Table, flavour::Domain, local::Candidate, record};
+use rear_proto::{
+    DamagedRecord, Flavour, Selector, Table,
+    flavour::Domain,
+    local::{Candidate, Outcome},
+    record,
+};
 
 use crate::{
     allocation::{Allocation, Role, Status},
@@ -11,7 +16,7 @@ use crate::{
     capacity::{Book, Capacity},
     config::Config,
     mail::{Effect, Input},
-    rank::{self, Ranked},
+    rank::Ranked,
     rating::{Rating, Ratings},
     request::Request,
 };
@@ -42,7 +47,7 @@ pub struct Manager {
     pub(crate) releasing: BTreeMap<Key, Vec<Ticket>>,
     /// Who waits for the capacity of an allocation that the operator has ended.
     pub(crate) evicting: BTreeMap<AllocationId, Vec<Ticket>>,
-    /// After a start: the virtual nodes that no contract has confirmed yet.
+    /// After a start: the virtual nodes, and what is relayed, that no contract has confirmed yet.
     pub(crate) unconfirmed: BTreeSet<AllocationId>,
     /// After a start: when what nobody has claimed is given back.
     pub(crate) settles_at: Option<Time>,
@@ -103,8 +108,8 @@ impl Manager {
     /// Comes to life: announces own flavours, and reconciles what is remembered.
     ///
     /// What had been released is freed at once: its workloads are gone, because before the node opens its doors
-    /// each driver removes what no live contract owns. All else goes on taking capacity, inactive. Virtual nodes
-    /// and local uses wait a moment ([`Config::settle`]) to be claimed.
+    /// each driver removes what no live contract owns. All else goes on taking capacity, inactive. Virtual nodes,
+    /// local uses and what is relayed wait a moment ([`Config::settle`]) to be claimed.
     pub fn start(&mut self, now: Time, starts: u32, out: &mut Vec<Effect>) {
         self.starts = starts;
         let offers = std::mem::take(&mut self.config.offers);
@@ -117,11 +122,11 @@ impl Manager {
                 (Role::Local { .. }, Status::Released) => {
                     self.capacity.free(&allocation.id, out);
                 }
-                (Role::VirtualNode { .. }, _) => {
+                (Role::VirtualNode { .. } | Role::Forwarding { .. }, _) => {
                     self.unconfirmed.insert(allocation.id);
                     self.capacity.set_status(&allocation.id, Status::Inactive);
                 }
-                (Role::Node { .. } | Role::Forwarding { .. }, _) => {
+                (Role::Node { .. }, _) => {
                     self.capacity.set_status(&allocation.id, Status::Inactive);
                 }
                 (Role::Local { .. }, Status::Inactive | Status::Active) => {}
@@ -149,7 +154,7 @@ impl Manager {
 
     /// Ranks candidates as a request would, best first: those that do not meet the selector are left out.
     pub fn rank(&self, selector: &Selector, candidates: Vec<Candidate>) -> Vec<Ranked> {
-        rank::rank(&self.me, selector, candidates, &self.ratings, &self.config.ranking)
+        self.ranked(selector, candidates)
     }
 
     /// Returns how the account of each own flavour stands, for checking invariants.
@@ -212,7 +217,10 @@ impl kernel::Manager for Manager {
             Input::Bind { allocation, contract } => self.bind(now, allocation, contract, out),
             Input::Close { allocation, reason: _ } => self.close(allocation, out),
 
-            Input::Forward { .. } | Input::Forwarding { .. } => {}
+            Input::Forward { allocation, buyer, seller, resources } => {
+                self.forward(allocation, buyer, seller, resources, out);
+            }
+            Input::Forwarding { allocation } => self.forwarding(allocation),
 
             Input::Held { request, key, price, purchase_within } => {
                 self.held(request, key, price, purchase_within, out);
@@ -222,7 +230,12 @@ impl kernel::Manager for Manager {
             Input::Ended { key, allocation: _, reason } => self.ended(key, reason, out),
             Input::NotRenewed { key, refusal } => self.not_renewed(key, &refusal, out),
             Input::Restored { key, contract } => self.restored(key, contract, out),
-            Input::Rated { peer, outcome } => self.ratings.note_outcome(now, peer, outcome, out),
+            Input::Rated { peer, outcome } => {
+                if outcome == Outcome::Silent {
+                    self.note_silence(peer);
+                }
+                self.ratings.note_outcome(now, peer, outcome, out);
+            }
 
             Input::Peered { allocation, trace } => self.peered(allocation, trace, out),
             Input::Unpeered { allocation, refusal } => self.unpeered(allocation, refusal, out),

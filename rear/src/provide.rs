@@ -59,28 +59,33 @@ impl Manager {
 
     pub(crate) fn bind(&mut self, now: Time, id: AllocationId, contract: ContractId, out: &mut Vec<Effect>) {
         let Some(allocation) = self.capacity.allocation(&id).cloned() else { return };
-        let Role::Node { buyer, .. } = allocation.role else { return };
+        let (buyer, seller) = match allocation.role {
+            Role::Node { buyer, .. } => (buyer, None),
+            Role::Forwarding { buyer, seller } => (buyer, Some(seller)),
+            Role::VirtualNode { .. } | Role::Local { .. } => return,
+        };
+        self.unconfirmed.remove(&id);
         if allocation.contract == Some(contract) || allocation.status == Status::Released {
             return;
         }
-        self.ratings.note_contract(now, buyer, out);
+        for peer in std::iter::once(buyer).chain(seller) {
+            self.ratings.note_contract(now, peer, out);
+        }
         self.capacity.put(Allocation { contract: Some(contract), ..allocation }, out);
     }
 
-    /// Ends an allocation of type Node. Whatever may have workloads is cleared first.
+    /// Ends an allocation of type Node or Forwarding. Whatever may have workloads is cleared first.
     pub(crate) fn close(&mut self, id: AllocationId, out: &mut Vec<Effect>) {
         let Some(allocation) = self.capacity.allocation(&id) else {
             // Freed before: whoever waits for that is told again.
             out.push(Effect::Freed { allocation: id });
             return;
         };
-        if !matches!(allocation.role, Role::Node { .. }) || allocation.status == Status::Released {
-            return;
-        }
-        if allocation.contract.is_none() {
-            self.freed(id, out);
-        } else {
-            self.release_allocation(id, out);
+        match allocation.role {
+            Role::VirtualNode { .. } | Role::Local { .. } => {}
+            Role::Node { .. } if allocation.status == Status::Released => {}
+            Role::Node { .. } if allocation.contract.is_some() => self.release_allocation(id, out),
+            Role::Node { .. } | Role::Forwarding { .. } => self.freed(id, out),
         }
     }
 
@@ -106,8 +111,9 @@ impl Manager {
         }
     }
 
-    /// Frees an allocation of type Node, and says so.
+    /// Frees an allocation of type Node or Forwarding, and says so.
     pub(crate) fn freed(&mut self, id: AllocationId, out: &mut Vec<Effect>) {
+        self.unconfirmed.remove(&id);
         self.capacity.free(&id, out);
         out.push(Effect::Freed { allocation: id });
         for ticket in self.evicting.remove(&id).unwrap_or_default() {
@@ -117,7 +123,8 @@ impl Manager {
 
     /// Takes note that a customer has opened its peering. Every time, so that one who opens it anew is answered.
     pub(crate) fn peered_as_provider(&mut self, id: AllocationId, trace: Trace, out: &mut Vec<Effect>) {
-        match self.capacity.allocation(&id).map(|allocation| allocation.status) {
+        let provided = self.capacity.allocation(&id).filter(|allocation| matches!(allocation.role, Role::Node { .. }));
+        match provided.map(|allocation| allocation.status) {
             Some(Status::Inactive) => {
                 self.capacity.set_status(&id, Status::Active);
                 tell(trace, Deed::ProviderActivated, out);

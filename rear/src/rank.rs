@@ -9,12 +9,16 @@
 //! doubt    1 − the provider's score
 //! ```
 //! Between equals a digest over chooser and candidate decides: the same every time, and other choosers choose
-//! otherwise, so that a crowd spreads. Ways to the same capacity (one `origin`) stand together, best way first.
+//! otherwise, so that a crowd spreads.
+//!
+//! Ways to the same capacity (one `origin`) count as one, ranked by the best of them: the others stand directly behind
+//! it, best first. Who sells a way says itself what it leads to, and may lie. So a way that is clearly worse than the
+//! best one of its origin ([`ALIKE`]) stands where it would alone: a bait can't lift a dear offer over a cheaper one.
 
-use std::{cmp::Ordering, collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt};
 
 use kernel::{Digest, FlavourId, NodeId, Quantity, Resource, Resources};
-use rear_proto::{Selector, local::Candidate, price::Currency, price::Rate, selector::Fit};
+use rear_proto::{Flavour, Selector, local::Candidate, price::Currency, price::Rate, selector::Fit};
 
 use crate::{config::Weights, rating::Ratings};
 
@@ -22,6 +26,9 @@ use crate::{config::Weights, rating::Ratings};
 const HALF_BAD_MS: u64 = 50;
 /// A part of a penalty that is all bad.
 const WHOLE: u64 = 1000;
+/// By how much the penalties of two ways to the same capacity may differ, in thousandths: a margin of some percent, or
+/// another distance, is less; half the price is more.
+const ALIKE: u32 = 100;
 /// A month in seconds, which every period divides.
 const MONTH: u64 = 30 * 86_400;
 
@@ -59,9 +66,11 @@ impl fmt::Display for Why {
     }
 }
 
-/// Ranks those candidates that meet the selector, best first. What a node offers itself is no candidate to it.
+/// Ranks those candidates that meet the selector, best first. What a node offers itself (`is_own`) is no candidate to
+/// it, whoever shows it.
 pub(crate) fn rank(
     me: &NodeId,
+    is_own: impl Fn(&Flavour) -> bool,
     selector: &Selector,
     candidates: Vec<Candidate>,
     ratings: &Ratings,
@@ -70,7 +79,7 @@ pub(crate) fn rank(
     let need = selector.need();
     let fits: Vec<_> = candidates
         .into_iter()
-        .filter(|candidate| candidate.flavour.provider.node != *me && candidate.flavour.owner != *me)
+        .filter(|candidate| !is_own(&candidate.flavour))
         .filter_map(|candidate| {
             let rating = ratings.of(&candidate.flavour.provider.node);
             let fit = selector.check(&candidate.flavour, rating.and_then(|r| r.round_trip_ms())).ok()?;
@@ -98,15 +107,26 @@ pub(crate) fn rank(
         })
         .collect();
     ranked.sort_by_cached_key(|ranked| order(me, ranked));
-    let mut first = BTreeMap::<FlavourId, usize>::new();
-    for (place, ranked) in ranked.iter().enumerate() {
-        first.entry(ranked.candidate.flavour.origin).or_insert(place);
-    }
-    ranked.sort_by(|a, b| match (first.get(&a.candidate.flavour.origin), first.get(&b.candidate.flavour.origin)) {
-        (Some(a), Some(b)) => a.cmp(b),
-        _ => Ordering::Equal,
-    });
-    ranked
+    join_ways(ranked)
+}
+
+/// Puts the ways of each origin behind the best of them, as far as they are like it.
+fn join_ways(ranked: Vec<Ranked>) -> Vec<Ranked> {
+    let mut best = BTreeMap::<FlavourId, (u32, usize)>::new();
+    let mut placed: Vec<_> = ranked
+        .into_iter()
+        .enumerate()
+        .map(|(place, ranked)| {
+            let head = best.entry(ranked.candidate.flavour.origin).or_insert((ranked.penalty, place));
+            if ranked.penalty > head.0.saturating_add(ALIKE) {
+                *head = (ranked.penalty, place);
+            }
+            (head.1, ranked)
+        })
+        .collect();
+    // The sort is stable: behind its best, each way keeps its own place.
+    placed.sort_by_key(|(head, _)| *head);
+    placed.into_iter().map(|(_, ranked)| ranked).collect()
 }
 
 fn order(me: &NodeId, ranked: &Ranked) -> (u32, u128, Digest, NodeId, FlavourId) {

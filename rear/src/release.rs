@@ -102,6 +102,10 @@ impl Manager {
             self.end_of(id, EndReason::Forgotten, "its contract is not known here", out);
         }
         for allocation in std::mem::take(&mut self.unconfirmed) {
+            if self.is_forwarding(&allocation) {
+                self.freed(allocation, out);
+                continue;
+            }
             let users = self.users_of(&allocation);
             self.drop_virtual_node(allocation, out);
             for id in users {

@@ -15,7 +15,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use kernel::{AllocationId, ContractId, FlavourId, Key, NodeId, Resources, Span};
-use rear_proto::{Code, Epoch, Mode, Refusal, Selector, Trace, flavour::Party, price::Rate, story::Deed};
+use rear_proto::{Code, Epoch, Flavour, Mode, Refusal, Selector, Trace, flavour::Party, price::Rate, story::Deed};
 
 use crate::{capacity::tell, mail::Effect};
 
@@ -81,15 +81,19 @@ pub(crate) struct Search {
     pub(crate) ceiling: Option<Rate>,
     /// What to try, best first.
     pub(crate) queue: VecDeque<Choice>,
-    /// What was tried.
+    /// What was tried, and with whom.
     pub(crate) tried: BTreeSet<(NodeId, FlavourId)>,
+    /// What need not be shown again when asking wider.
+    excluded: BTreeSet<FlavourId>,
+    /// The capacity that its owner itself has said is not to be had: no way leads to it.
+    gone: BTreeSet<(NodeId, FlavourId)>,
     /// How often it was asked outside.
     pub(crate) rounds: u32,
     /// Whether something was tried since: only then can asking again be of use.
     pub(crate) fresh: bool,
     /// How many endpoints said nothing, the last time.
     pub(crate) silent: u32,
-    /// The price in the order that waits for its answer.
+    /// What the order is for that waits for its answer.
     pub(crate) current: Option<Choice>,
     refusals: Vec<(NodeId, Refusal)>,
 }
@@ -99,9 +103,30 @@ pub(crate) struct Search {
 pub(crate) struct Choice {
     pub(crate) seller: Party,
     pub(crate) flavour: FlavourId,
+    /// Who has it, as the seller says, and under which name all ways to it are known.
+    pub(crate) capacity: (NodeId, FlavourId),
+    /// Whether the seller is who has it, and no relay.
+    pub(crate) direct: bool,
+    /// Whether the seller was not heard of since it was asked.
+    pub(crate) silent: bool,
     pub(crate) epoch: Epoch,
     pub(crate) partition: Resources,
     pub(crate) price: Rate,
+}
+
+impl Choice {
+    pub(crate) fn new(flavour: Flavour, direct: bool, partition: Resources, price: Rate) -> Self {
+        Self {
+            seller: flavour.provider,
+            flavour: flavour.id,
+            capacity: (flavour.owner, flavour.origin),
+            direct,
+            silent: false,
+            epoch: flavour.epoch,
+            partition,
+            price,
+        }
+    }
 }
 
 impl Request {
@@ -163,6 +188,8 @@ impl Search {
             ceiling,
             queue: VecDeque::new(),
             tried: BTreeSet::new(),
+            excluded: BTreeSet::new(),
+            gone: BTreeSet::new(),
             rounds: 0,
             fresh: false,
             silent: 0,
@@ -175,9 +202,38 @@ impl Search {
         self.refusals.push((seller, refusal));
     }
 
-    /// Returns the flavours that were tried, in any way.
+    /// Puts a way at the end of what is to be tried, unless it was tried or leads to what is not to be had.
+    pub(crate) fn line_up(&mut self, choice: Choice) {
+        if self.is_of_use(&choice) {
+            self.queue.push_back(choice);
+        }
+    }
+
+    pub(crate) fn is_of_use(&self, choice: &Choice) -> bool {
+        !self.tried.contains(&(choice.seller.node, choice.flavour)) && !self.gone.contains(&choice.capacity)
+    }
+
+    /// Takes note of why the way that was being tried came to nothing, and of what follows for others to the same
+    /// capacity. The word of a relay is no word of whoever it relays for, and who is silent has said nothing: the
+    /// others are tried. They are of no use only where they lead, by the word of whoever sells them, to the very
+    /// node that has just refused; so nobody can spoil another's offer by copying it.
+    pub(crate) fn came_to_nothing(&mut self, me: NodeId, refusal: Refusal) {
+        let Some(choice) = self.current.take() else { return self.note_refusal(me, refusal) };
+        let heard = !choice.silent && !blames_the_way(refusal.code());
+        // Another relay may show the same offer under the same id.
+        if choice.direct || heard {
+            self.excluded.insert(choice.flavour);
+        }
+        if choice.direct && heard && refusal.code() == Code::Unavailable {
+            self.gone.insert(choice.capacity);
+            self.queue.retain(|other| other.capacity != choice.capacity);
+        }
+        self.note_refusal(choice.seller.node, refusal);
+    }
+
+    /// Returns the flavours that need not be shown again.
     pub(crate) fn excluded(&self) -> Vec<FlavourId> {
-        self.tried.iter().map(|(_, flavour)| *flavour).collect::<BTreeSet<_>>().into_iter().collect()
+        self.excluded.iter().copied().collect()
     }
 
     /// Sums up why there is no room: the most telling code, how many were asked, and the last reasons.
@@ -203,6 +259,33 @@ impl Search {
         let mut refusal = Refusal::new(code.unwrap_or(Code::Unavailable), text);
         refusal.retry_after = self.refusals.iter().filter_map(|(_, refusal)| refusal.retry_after).min();
         refusal
+    }
+}
+
+/// Whether a refusal says something of the seller and the way to it, and nothing of what is offered.
+const fn blames_the_way(code: Code) -> bool {
+    match code {
+        Code::Timeout
+        | Code::Overloaded
+        | Code::Storage
+        | Code::ClockSkew
+        | Code::UnsupportedVersion
+        | Code::Malformed
+        | Code::LoopDetected
+        | Code::HopLimit
+        | Code::KeyReused
+        | Code::NotAMember
+        | Code::Closed
+        | Code::Expired => true,
+        Code::Unavailable
+        | Code::NotFound
+        | Code::BelowMinimum
+        | Code::NotAStep
+        | Code::TooLarge
+        | Code::PriceTooLow
+        | Code::CurrencyMismatch
+        | Code::NotShared
+        | Code::QuotaExceeded => false,
     }
 }
 

@@ -6,8 +6,10 @@ mod consume;
 mod interleavings;
 mod provide;
 mod ranking;
+mod relay;
 mod restart;
 mod wanderings;
+mod ways;
 
 use std::collections::BTreeMap;
 

@@ -66,8 +66,48 @@ fn ways_to_the_same_capacity_stand_together_best_first() {
     let n = Node::new(Config::default());
     let origin = FlavourId([42; 16]);
     let way = |number, amount: &str| with(number, |f| (f.origin, f.price.amount) = (origin, amount.parse().unwrap()));
-    let middle = with(4, |f| f.price.amount = "0.5".parse().unwrap());
-    assert_eq!(ranked(&n, vec![way(2, "0.8"), middle, way(3, "0.4")]), [3, 2, 4]);
+    let middle = with(4, |f| f.price.amount = "0.41".parse().unwrap());
+    assert_eq!(ranked(&n, vec![way(2, "0.42"), middle.clone(), way(3, "0.4"), way(5, "0.44")]), [3, 2, 5, 4]);
+    // Ranked alone, each stands by itself.
+    let alone = |number, amount: &str| with(number, |f| f.price.amount = amount.parse().unwrap());
+    assert_eq!(ranked(&n, vec![alone(2, "0.42"), middle, alone(3, "0.4"), alone(5, "0.44")]), [3, 4, 2, 5]);
+}
+
+#[test]
+fn a_bait_does_not_lift_a_dear_offer_over_a_cheaper_one() {
+    let n = Node::new(Config::default());
+    let origin = FlavourId([42; 16]);
+    let way = |number, amount: &str| with(number, |f| (f.origin, f.price.amount) = (origin, amount.parse().unwrap()));
+    let honest = with(4, |f| f.price.amount = "0.5".parse().unwrap());
+    assert_eq!(ranked(&n, vec![way(2, "0.8"), way(5, "0.81"), honest, way(3, "0.1")]), [3, 4, 2, 5]);
+}
+
+#[test]
+fn what_comes_down_to_this_node_is_no_candidate_whoever_shows_it() {
+    let n = Node::offering();
+    let own = n.manager.flavours().next().unwrap().origin;
+    assert!(ranked(&n, vec![with(2, |f| f.origin = own)]).is_empty());
+    assert!(ranked(&n, vec![with(2, |f| f.owner = ME)]).is_empty());
+    assert!(ranked(&n, vec![with(2, |f| f.provider.node = ME)]).is_empty());
+}
+
+#[test]
+fn a_partner_s_domain_is_wanted_or_not_by_its_name_or_its_key() {
+    let n = Node::new(Config::default());
+    let beta = DomainKey([8; 32]);
+    let all = || {
+        let beta = rear_proto::flavour::Domain { key: beta, name: "beta".to_owned() };
+        vec![candidate(2), with(3, |f| f.domain = beta)]
+    };
+    let wanted = |filter: &str| {
+        let ranked = n.manager.rank(&format!("cpu>=1, {filter}").parse().unwrap(), all());
+        ranked.iter().map(|ranked| ranked.candidate.flavour.provider.node.0[0]).collect::<Vec<_>>()
+    };
+    for name in ["beta".to_owned(), "Beta".to_owned(), beta.to_string()] {
+        assert_eq!(wanted(&format!("domain in ({name}, gamma)")), [3], "{name}");
+        assert_eq!(wanted(&format!("domain not in ({name})")), [2], "{name}");
+    }
+    assert!(wanted("domain in (gamma)").is_empty());
 }
 
 #[test]
