@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{ContractId, Digest, FlavourId, Key, NodeId, Resource, Resources};
+use kernel::{ContractId, Digest, FlavourId, Key, NodeId, QueryId, Resource, Resources};
+use rear::Status;
+use rear_proto::local::Side;
 
 use crate::agent::Managers;
 
@@ -88,6 +90,102 @@ pub fn check_both_or_neither(nodes: &[&Managers]) -> Result<(), Violation> {
             let what = format!("contract {contract} lives at the {} alone", parties.join(" and "));
             Err(Violation { number: 4, what })
         }
+    }
+}
+
+/// 4, *quiet*: at a relay, of what it sold and what backs that both live or neither, and one allocation of type
+/// Forwarding lives for the two.
+///
+/// # Errors
+/// The first half without its other.
+pub fn check_relay(managers: &Managers) -> Result<(), Violation> {
+    let violation = |what| Err(Violation { number: 4, what });
+    let live = || managers.contract.contracts().filter(|contract| contract.state.is_live());
+    let mut backs: BTreeMap<Digest, ContractId> = BTreeMap::new();
+    for front in live().filter(|contract| contract.role == Side::Provider) {
+        let Some(backed_by) = front.backed_by else { continue };
+        if !live().any(|back| back.role == Side::Consumer && back.digest == backed_by) {
+            return violation(format!("contract {} lives, and what backs it does not", front.id));
+        }
+        if let Some(other) = backs.insert(backed_by, front.id) {
+            return violation(format!("contracts {other} and {} rest on one and the same", front.id));
+        }
+    }
+    let forwarding = managers.rear.living().filter(|it| matches!(it.role, rear::Role::Forwarding { .. }));
+    let (chains, allocations) = (backs.len(), forwarding.count());
+    if chains != allocations {
+        return violation(format!("{chains} chains are relayed under {allocations} allocations"));
+    }
+    // What a node bought and has no use for itself is there to back something.
+    for back in live().filter(|contract| contract.role == Side::Consumer) {
+        let used = managers.rear.living().any(|it| it.contract == Some(back.id));
+        if !used && !backs.contains_key(&back.digest) {
+            return violation(format!("contract {} was bought, and neither is used nor backs anything", back.id));
+        }
+    }
+    Ok(())
+}
+
+/// 2, *world*: returns the contracts under which a virtual node is active, and no allocation of type Node is at the
+/// far end of the chain of contracts behind it.
+///
+/// That may be so for a lease; then both have ended, or both are active again. Where a node of the chain is not among
+/// those given, nothing is said of it.
+pub fn without_far_end(nodes: &[&Managers]) -> Vec<ContractId> {
+    let mut sellers: BTreeMap<Digest, (&Managers, Option<Digest>, ContractId)> = BTreeMap::new();
+    for managers in nodes {
+        for contract in managers.contract.contracts().filter(|contract| contract.role == Side::Provider) {
+            sellers.insert(contract.digest, (managers, contract.backed_by, contract.id));
+        }
+    }
+    let active = |managers: &Managers, contract: ContractId| {
+        let mut living = managers.rear.living();
+        living.any(|it| it.contract == Some(contract) && it.status == Status::Active)
+    };
+    let mut apart = Vec::new();
+    for managers in nodes {
+        for contract in managers.contract.contracts().filter(|contract| contract.role == Side::Consumer) {
+            let is_end = managers.rear.living().any(|it| {
+                let virtual_node = matches!(it.role, rear::Role::VirtualNode { .. });
+                virtual_node && it.contract == Some(contract.id) && it.status == Status::Active
+            });
+            if !is_end {
+                continue;
+            }
+            let mut digest = contract.digest;
+            // Each contract of a chain is behind another; there are no rings of digests.
+            while let Some(&(seller, backed_by, id)) = sellers.get(&digest) {
+                match backed_by {
+                    Some(next) => digest = next,
+                    None if active(seller, id) => break,
+                    None => {
+                        apart.push(contract.id);
+                        break;
+                    }
+                }
+            }
+        }
+    }
+    apart
+}
+
+/// 9, *node*: no query visits a node twice: who asks again is given the same, and anybody else is told of the loop.
+#[derive(Debug, Default)]
+pub struct Queries {
+    answered: BTreeMap<QueryId, NodeId>,
+}
+
+impl Queries {
+    /// Takes note that a query was answered with a list.
+    ///
+    /// # Errors
+    /// When it was before, to another asker.
+    pub fn answer(&mut self, query: QueryId, asker: NodeId) -> Result<(), Violation> {
+        let first = *self.answered.entry(query).or_insert(asker);
+        if first == asker {
+            return Ok(());
+        }
+        Err(Violation { number: 9, what: format!("query {query} of {first} is answered to {asker}, too") })
     }
 }
 

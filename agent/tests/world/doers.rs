@@ -1,14 +1,17 @@
 //! What a node's doers do: they speak, run workloads, open ports and answer the operator.
 
 use agent::{Event, Output};
-use kernel::Span;
+use kernel::{ContractId, Span};
 use rear_proto::{
-    Answer, Reply,
+    Answer, Ask, Reply,
     wire::codec,
     workload::{Image, Status},
 };
 
-use super::{Due, Waiter, World, net::Arrival};
+use super::{
+    Due, Waiter, World,
+    net::{Arrival, Said},
+};
 
 impl World {
     /// Does one thing that a mind asked for.
@@ -23,10 +26,15 @@ impl World {
         match output {
             Output::Ask { ask, to, body, deadline } => {
                 self.note(|| format!("{node} asks {}", body.request.name()));
-                let (to, waiter) = (self.index(&to.node), waiter(ask.0));
-                let bytes = codec::encode(&*body);
-                let question = Arrival::Ask { to: to.unwrap_or(node), from: node, waiter, bytes };
-                self.send_question(deadline, to, waiter, question);
+                let waiter = waiter(ask.0);
+                let Some(body) = self.as_asked(node, *body) else { return };
+                let question = Arrival::Ask {
+                    to: self.index(&to.node).unwrap_or(node),
+                    from: node,
+                    waiter,
+                    bytes: codec::encode(&body),
+                };
+                self.send_question(deadline, Some(&to), waiter, question);
             }
             Output::Reply { ticket, reply } => {
                 if self.again.is_repeat(node, ticket) {
@@ -38,31 +46,25 @@ impl World {
                 if self.lose_grants && matches!(reply.answer, Answer::Contract(_) | Answer::Reserved(_)) {
                     return;
                 }
-                let reply = self.as_said(node, *reply);
+                let Some(reply) = self.as_said(node, &waiter, *reply) else { return };
                 self.send(Arrival::Answer { from: Some(node), waiter, bytes: Ok(codec::encode(&reply)) });
             }
             Output::Transmit { id, contract, ask, deadline } => {
-                let to = self.peer_of(node, &contract);
-                let bytes = codec::encode(&*ask);
-                let waiter = waiter(id);
-                let question = Arrival::Hear { to: to.unwrap_or(node), from: node, contract, waiter, bytes };
-                self.send_question(deadline, to, waiter, question);
+                let said = Said::Ask(codec::encode(&*ask));
+                self.say_in_channel(node, contract, waiter(id), deadline, said);
             }
             Output::FabricReply { ticket, reply } => {
                 if self.again.is_repeat(node, ticket) {
                     return self.answered_again(node, ticket, &reply.answer);
                 }
-                let Some(waiter) = self.nodes[node].heard.remove(&ticket) else {
+                let Some((waiter, way)) = self.nodes[node].heard.remove(&ticket) else {
                     self.fail(format!("node {node} answers a far end twice, or one that never asked: {reply:?}"));
                 };
                 let bytes = Ok(codec::encode(&*reply));
-                self.send(Arrival::FabricAnswer { from: Some(node), waiter, bytes });
+                self.send(Arrival::FabricAnswer { from: Some(node), waiter, bytes, way });
             }
             Output::Ship { id, contract, digest } => {
-                let to = self.peer_of(node, &contract);
-                let waiter = waiter(id);
-                let question = Arrival::Component { to: to.unwrap_or(node), from: node, waiter, digest };
-                self.send_question(Span::secs(5), to, waiter, question);
+                self.say_in_channel(node, contract, waiter(id), Span::secs(5), Said::Component(digest));
             }
             Output::Install(route) => {
                 self.nodes[node].routes.insert(route.contract, route);
@@ -78,7 +80,8 @@ impl World {
                     self.nodes[node].junctions.remove(&junction.back);
                 }
             }
-            Output::Start { instance, workload, .. } => {
+            Output::Start { instance, workload, abroad, .. } => {
+                self.check_abroad(node, &instance, abroad);
                 let Image::Wasm { digest, .. } = workload.image else { self.fail("an image that nobody submitted") };
                 if !self.nodes[node].modules.contains(&digest) {
                     return self.local(node, 1, 5, Event::InstanceMissing { instance, digest });
@@ -114,19 +117,42 @@ impl World {
                 }
             }
             Output::Sweep { keep } => self.nodes[node].instances.retain(|instance| keep.contains(instance)),
-            Output::KeepConnected(_) | Output::Trust(..) | Output::Unexpose { .. } | Output::Changed(_) => {}
+            Output::KeepConnected(party) => self.keep_connected(node, &party),
+            Output::Trust(..) | Output::Unexpose { .. } | Output::Changed(_) => {}
         }
     }
 
-    /// Returns what a node really says; of a liar that is often something else.
-    fn as_said(&mut self, node: usize, mut reply: Reply) -> Reply {
-        let Some(liar) = self.liar else { return reply };
+    /// Returns what a node really says, if anything; of a liar that is often something else.
+    fn as_said(&mut self, node: usize, to: &Waiter, mut reply: Reply) -> Option<Reply> {
+        if let Some(mut tamper) = self.tamper.take() {
+            let said = tamper.reply(self, node, to.node, reply);
+            self.tamper = Some(tamper);
+            return said;
+        }
+        let Some(liar) = self.liar else { return Some(reply) };
         self.said.push(reply.answer.clone());
         if node == liar && self.chance(400) {
             let at = self.rng.below(self.said.len() as u64);
             reply.answer = self.said[usize::try_from(at).unwrap()].clone();
         }
-        reply
+        Some(reply)
+    }
+
+    /// Returns what a node really asks, if anything.
+    fn as_asked(&mut self, node: usize, ask: Ask) -> Option<Ask> {
+        let Some(mut tamper) = self.tamper.take() else { return Some(ask) };
+        let asked = tamper.ask(self, node, ask);
+        self.tamper = Some(tamper);
+        asked
+    }
+
+    /// Says something inside a contract's channel.
+    fn say_in_channel(&mut self, node: usize, contract: ContractId, waiter: Waiter, deadline: Span, said: Said) {
+        let party = self.nodes[node].routes.get(&contract).map(|route| route.peer.clone());
+        let to = party.as_ref().and_then(|party| self.index(&party.node)).unwrap_or(node);
+        let way = self.begin_way(node, &contract);
+        let question = Arrival::Hear { to, from: node, contract, waiter, said, way };
+        self.send_question(deadline, party.as_ref(), waiter, question);
     }
 
     /// What a node's own doers tell it has happened.
@@ -135,10 +161,6 @@ impl World {
             self.note(|| format!("{node} has stopped a workload"));
             self.nodes[node].instances.remove(instance);
         }
-    }
-
-    fn peer_of(&self, node: usize, contract: &kernel::ContractId) -> Option<usize> {
-        self.index(&self.nodes[node].routes.get(contract)?.peer.node)
     }
 
     /// Tells a node's mind something after a while.

@@ -11,11 +11,16 @@
 
 mod again;
 mod doers;
+pub(crate) mod domains;
+mod hops;
+mod links;
 pub(crate) mod make;
 mod net;
 mod node;
 pub(crate) mod quiet;
+mod secrets;
 pub(crate) mod seeds;
+pub(crate) mod tamper;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,7 +30,10 @@ use kernel::{IntentId, NodeId, Rng, Span, Ticket, Time};
 use orchestrator::intent::Intent;
 use rear::offer::Offer;
 
-use self::{again::Again, net::Links, node::Node, watch::Watch};
+use self::{again::Again, links::Links, node::Node, secrets::Secrets, tamper::Tamper, watch::Watch};
+
+/// When worlds begin.
+const START: Time = Time(1_000_000);
 
 /// How cruel the world is by itself: each is a chance in a thousand, at each message or batch.
 #[derive(Debug, Clone, Copy, Default)]
@@ -65,6 +73,14 @@ pub(crate) struct World {
     pub(crate) crash_after: Option<(usize, usize)>,
     /// A node whose word is worth nothing: what it says to others is drawn from what anybody has said.
     pub(crate) liar: Option<usize>,
+    /// Which node ends for ever after how many batches more.
+    pub(crate) kill_after: Option<(usize, usize)>,
+    /// Who changes what nodes say on its way out.
+    pub(crate) tamper: Option<Box<dyn Tamper>>,
+    /// What must not cross a border.
+    secrets: Option<Secrets>,
+    /// Whether there are several domains.
+    many: bool,
     /// What was answered so far, where there is a liar.
     said: Vec<rear_proto::Answer>,
     /// Whether each mind serves its mailboxes in a drawn order.
@@ -113,10 +129,14 @@ impl World {
 
     fn made(seed: u64, faults: Faults, offers: Vec<Vec<Offer>>, config: &Config, shuffles: bool) -> Self {
         let mut rng = Rng::from_number(seed);
-        let now = Time(1_000_000);
-        let nodes = make::domain(&mut rng, now, offers, config);
+        let nodes = make::domain(&mut rng, START, offers, config);
+        Self::of_nodes(rng, faults, nodes, shuffles, false)
+    }
+
+    /// Brings these nodes to life.
+    fn of_nodes(rng: Rng, faults: Faults, nodes: Vec<Node>, shuffles: bool, many: bool) -> Self {
         let mut world = Self {
-            now,
+            now: START,
             rng,
             faults,
             nodes,
@@ -132,6 +152,10 @@ impl World {
             lose_grants: false,
             crash_after: None,
             liar: None,
+            kill_after: None,
+            tamper: None,
+            secrets: None,
+            many,
             said: Vec::new(),
             shuffles,
             verbose: std::env::var_os("TOMBOLO_TRACE").is_some(),
@@ -177,12 +201,34 @@ impl World {
         self.note(|| format!("{node} crashes ({death:?}), {kept} of {waiting} batches kept"));
         self.crashes += 1;
         self.nodes[node].end(kept);
+        self.forget_wishes(node);
         let unseen = death == Death::Unseen;
         if !unseen {
             self.peer_lost(node);
         }
         let wait = 10 + self.rng.below(if unseen { 500 } else { 3000 });
         self.after(Span::millis(wait), Due::Rebirth { node, unseen });
+    }
+
+    /// Ends a node until it is [revived](Self::revive); the others see its connections break.
+    pub(crate) fn kill(&mut self, node: usize) {
+        if self.nodes[node].agent.is_none() {
+            return;
+        }
+        let waiting = self.nodes[node].disk.waiting.len() as u64;
+        let kept = usize::try_from(self.rng.below(waiting + 1)).unwrap();
+        self.note(|| format!("{node} is killed, {kept} of {waiting} batches kept"));
+        self.crashes += 1;
+        self.nodes[node].end(kept);
+        self.forget_wishes(node);
+        self.peer_lost(node);
+    }
+
+    /// Brings a node that was killed to life again.
+    pub(crate) fn revive(&mut self, node: usize) {
+        if self.nodes[node].agent.is_none() {
+            self.bear(node, false);
+        }
     }
 
     /// Lets a node's clock jump; by more than half a minute it is noticed.
@@ -350,6 +396,15 @@ impl World {
             self.watch_memory(node);
             self.sync(node);
         }
+        if let Some((at, left)) = &mut self.kill_after
+            && *at == node
+        {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                self.kill_after = None;
+                return self.kill(node);
+            }
+        }
         if let Some((at, left)) = &mut self.crash_after
             && *at == node
         {
@@ -407,6 +462,10 @@ impl World {
         self.note(|| format!("{index} starts"));
         self.watch.reborn(index);
         self.settle(index, batch);
+        if !self.nodes[index].addresses.is_empty() {
+            let addresses = self.nodes[index].addresses.clone();
+            self.event(index, Event::Addresses(addresses));
+        }
         // Whether there is room is looked at before anything is promised.
         if self.nodes[index].full {
             self.event(index, Event::Storage { ok: false });

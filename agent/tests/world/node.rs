@@ -2,18 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use agent::{Agent, Config, Identity, Output, Response, invariants::Grants};
-use kernel::{ContractId, Digest, Key, NodeId, Rng, Span, Ticket, Time};
+use agent::{
+    Agent, Config, Identity, Output, Response,
+    invariants::{Grants, Queries},
+};
+use kernel::{ContractId, Digest, Key, NodeId, QueryId, Rng, Span, Ticket, Time};
 use network::mail::{Junction, Route};
 use rear_proto::{Refusal, Row, Table};
 use vfabric::mail::Instance;
 
-use super::Waiter;
+use super::{Waiter, hops::Way};
 
 /// A node.
 pub(crate) struct Node {
     pub(crate) id: NodeId,
     pub(crate) me: Identity,
+    /// Which of the world's domains it is of, by number.
+    pub(crate) domain: usize,
+    /// Where it can be dialled; empty for one that can only dial out, and in worlds where everybody can reach everybody.
+    pub(crate) addresses: Vec<String>,
     pub(crate) config: Config,
     pub(crate) agent: Option<Agent>,
     pub(crate) starts: u32,
@@ -22,6 +29,9 @@ pub(crate) struct Node {
     /// Whether the disk has no room for promises.
     pub(crate) full: bool,
     pub(crate) grants: Grants,
+    pub(crate) queries: Queries,
+    /// Which query each ticket of this life is about, and whose.
+    pub(crate) listing: BTreeMap<Ticket, (QueryId, NodeId)>,
     pub(crate) routes: BTreeMap<ContractId, Route>,
     /// Each under both of the contracts that it joins.
     pub(crate) junctions: BTreeMap<ContractId, Junction>,
@@ -33,7 +43,7 @@ pub(crate) struct Node {
     tickets: u64,
     /// Who waits for the answer to a ticket of this life.
     pub(crate) asked: BTreeMap<Ticket, Waiter>,
-    pub(crate) heard: BTreeMap<Ticket, Waiter>,
+    pub(crate) heard: BTreeMap<Ticket, (Waiter, Way)>,
     /// Which order each RELEASE of this life was about, who said it, and when.
     pub(crate) releases: BTreeMap<Ticket, ((NodeId, Key), NodeId, Time)>,
     /// Commands of this life that were not answered.
@@ -67,6 +77,8 @@ impl Node {
         Self {
             id: me.signer.id(),
             me,
+            domain: 0,
+            addresses: Vec::new(),
             config,
             agent: None,
             starts: 0,
@@ -74,6 +86,8 @@ impl Node {
             disk,
             full: false,
             grants: Grants::default(),
+            queries: Queries::default(),
+            listing: BTreeMap::new(),
             routes: BTreeMap::new(),
             junctions: BTreeMap::new(),
             instances: BTreeSet::new(),
@@ -109,6 +123,8 @@ impl Node {
             rows.into_iter().for_each(|row| self.disk.keep(row));
         }
         self.grants = Grants::default();
+        self.queries = Queries::default();
+        self.listing.clear();
         self.routes.clear();
         self.junctions.clear();
         self.instances.clear();

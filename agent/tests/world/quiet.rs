@@ -20,6 +20,10 @@ impl World {
         if let Err(violation) = invariants::check_both_or_neither(&self.managers()) {
             self.fail(violation);
         }
+        if let Some(contract) = invariants::without_far_end(&self.managers()).first() {
+            self.fail(format!("the virtual node of contract {contract} has nothing at its far end"));
+        }
+        self.check_relays();
         self.check_terms();
         self.check_places();
         self.check_nobody_starves();
@@ -33,6 +37,41 @@ impl World {
         self.run(QUIET);
         self.check_settled();
         self.check_nothing_left();
+    }
+
+    /// At each relay, what was sold and what backs it go together.
+    pub(crate) fn check_relays(&self) {
+        for node in self.up() {
+            let managers = self.nodes[node].agent.as_ref().unwrap().managers();
+            if let Err(violation) = invariants::check_relay(managers) {
+                self.fail(format!("node {node}: {violation}"));
+            }
+        }
+    }
+
+    /// Nothing is left at those that are up: no contract, hold, allocation or router, and every offer is whole.
+    #[track_caller]
+    pub(crate) fn check_clean(&self) {
+        for node in self.up() {
+            let managers = self.nodes[node].agent.as_ref().unwrap().managers();
+            if let Err(violation) = invariants::check_nothing_held(managers) {
+                self.fail(format!("node {node}: {violation}"));
+            }
+            let held = managers.contract.reservations(self.now).find(|it| it.state == contract::ReservationState::Held);
+            if let Some(hold) = held {
+                self.fail(format!("node {node} still has the hold {hold:?}"));
+            }
+            let left = [
+                ("peerings", managers.vfabric.peerings().count()),
+                ("routes", self.nodes[node].routes.len()),
+                ("junctions", self.nodes[node].junctions.len()),
+                ("instances", self.nodes[node].instances.len()),
+                ("agreements under way", managers.contract.unsettled()),
+            ];
+            if let Some((what, count)) = left.into_iter().find(|(_, count)| *count > 0) {
+                self.fail(format!("node {node} is left with {count} {what}"));
+            }
+        }
     }
 
     fn intents(&self, node: usize) -> Vec<(kernel::IntentId, Phase)> {
@@ -84,10 +123,15 @@ impl World {
         for (index, at) in managers.iter().enumerate() {
             for intent in at.orchestrator.intents() {
                 for workload in intent.workloads.iter().filter(|workload| workload.status == "Running") {
-                    let node = workload.node.and_then(|node| self.index(&node)).expect("it runs somewhere");
-                    let instance = match workload.contract {
-                        None => self.nodes[node].instances.iter().find(|it| it.workload == workload.name).cloned(),
-                        Some(contract) => managers[node].vfabric.instance_of(&contract, &workload.name),
+                    let (node, instance) = match workload.contract {
+                        None => {
+                            let node = workload.node.and_then(|node| self.index(&node)).expect("it runs somewhere");
+                            (node, self.nodes[node].instances.iter().find(|it| it.workload == workload.name).cloned())
+                        }
+                        Some(contract) => {
+                            let (node, contract) = self.far_end(index, contract).expect("its contracts are there");
+                            (node, managers[node].vfabric.instance_of(&contract, &workload.name))
+                        }
                     };
                     let runs = instance.as_ref().is_some_and(|it| self.nodes[node].instances.contains(it));
                     if !runs {
@@ -138,6 +182,7 @@ impl World {
                 ("workloads", managers.vfabric.workloads().count()),
                 ("requests", managers.rear.pending()),
                 ("routes", node.routes.len()),
+                ("junctions", node.junctions.len()),
                 ("instances", node.instances.len()),
                 ("questions", node.agent.as_ref().unwrap().waiting()),
                 ("intents", managers.orchestrator.intents().filter(|it| it.phase != Phase::Deleted).count()),

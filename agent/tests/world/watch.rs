@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use agent::{Managers, Output, invariants};
 use kernel::{ContractId, Digest, Key, NodeId, Resource, Span, Ticket, Time, Wake};
-use rear_proto::{Answer, Table, local::Side};
+use rear_proto::{Answer, Request, Table, local::Side};
 
 use super::World;
 
@@ -40,6 +40,8 @@ enum Apart {
     Lives,
     /// The buyer's allocation is active.
     Active,
+    /// The consumer's allocation is active, and nothing is at the far end.
+    FarEnd,
 }
 
 impl Watch {
@@ -128,6 +130,7 @@ impl World {
     /// What leaves a node: over one order there is one hold and one contract, and of each renewal one.
     pub(super) fn watch_output(&mut self, index: usize, output: &Output) {
         let Output::Reply { ticket, reply } = output else { return };
+        self.watch_list(index, *ticket, &reply.answer);
         let is_kept = |table, key: Vec<u8>| self.nodes[index].disk.rows.contains_key(&(table, key));
         let name = |order: &rear_proto::Order| [order.buyer.as_bytes(), order.key.as_bytes()].concat();
         let kept = match &reply.answer {
@@ -198,6 +201,28 @@ impl World {
         !lives && (!taken || self.now.since(asked) >= node.config.contract.capacity_back_within)
     }
 
+    /// A question for a list has come to a node.
+    pub(super) fn watch_query(&mut self, index: usize, ticket: Ticket, from: &NodeId, request: &Request) {
+        if let Request::List(list) = request {
+            self.nodes[index].listing.insert(ticket, (list.query, *from));
+        }
+    }
+
+    /// No query visits a node twice.
+    fn watch_list(&mut self, index: usize, ticket: Ticket, answer: &Answer) {
+        let Some((query, asker)) = self.nodes[index].listing.remove(&ticket) else { return };
+        if matches!(answer, Answer::Flavours(_) | Answer::Published(_))
+            && let Err(violation) = self.nodes[index].queries.answer(query, asker)
+        {
+            self.fail(format!("node {index}: {violation}"));
+        }
+    }
+
+    /// Counts what was seen.
+    pub(super) fn count(&mut self, what: &'static str) {
+        self.watch.count(what);
+    }
+
     /// Between nodes: both parties have the same bytes, and what takes two is not with one alone for over a lease.
     pub(super) fn check_parties(&mut self) {
         // With one whose word is worth nothing nobody can agree.
@@ -231,13 +256,19 @@ impl World {
                 }
             }
         }
+        for contract in invariants::without_far_end(&managers) {
+            let consumer = managers
+                .iter()
+                .position(|it| it.contract.contract(&contract).is_some_and(|contract| contract.role == Side::Consumer));
+            apart.extend(consumer.map(|place| (up[place], contract, Apart::FarEnd)));
+        }
         self.watch.apart.retain(|what, _| apart.contains(what));
         for (node, contract, kind) in apart {
             let now = self.nodes[node].clock.tell(self.now);
             let since = *self.watch.apart.entry((node, contract, kind)).or_insert(now);
             let lease = self.nodes[node].config.contract.lease;
             // A provider that was reborn waits a lease to be active again, and then its buyer one to hear of that.
-            let most = if kind == Apart::Active { lease.times(2) } else { lease }.plus(SLACK);
+            let most = if kind == Apart::Lives { lease } else { lease.times(2) }.plus(SLACK);
             if now.since(since) > most {
                 self.fail(format!("node {node} alone has contract {contract} ({kind:?}) for over {most}"));
             }
