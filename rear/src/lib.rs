@@ -7,8 +7,8 @@
 //! ```text
 //!                       ┌───────────────────────── rear ─────────────────────────┐
 //!   orchestrator ─────► │ LookUp ───────────────► capacity ◄──── Reserve, Close  │ ◄──── Contract (as a seller)
-//!        │              │ forward ◄────────────────────────────── Forward, Close │ ◄──── Contract (as a relay)
-//!        ▲              │                            │ OwnChanged                │
+//!        ▲              │ forward ◄────────────────────────────── Forward, Close │ ◄──── Contract (as a relay)
+//!        │              │                            │ OwnChanged                │
 //!        │              │ Acquire ─ Find ────────────┼────────────────────────►  │ ────► Discovery
 //!        │              │    rank ◄─ Found, Discovered ◄──────────────────────── │ ◄────
 //!        │              │    │ Start ────────────────────────────────────────►   │ ────► Contract (as a buyer)
