@@ -13,6 +13,11 @@ pub struct Config {
     ///
     /// A contract that no peering opens lapses after *activate within*, 10 s; to try for longer is of no use.
     pub open_within: Span,
+    /// How often the provider of an open peering is asked whether it still knows of it.
+    ///
+    /// A provider behind a relay restarts unseen: its allocation is then inactive and has one lease, 60 s, to become
+    /// active again. A third of that, as for a keepalive, leaves room for two that are lost.
+    pub check_every: Span,
     /// The time in which the far end must answer, before the question is asked again.
     ///
     /// An answer that promises waits for a disk, which takes 10 ms, or a second on a very busy one.
@@ -40,6 +45,7 @@ impl Default for Config {
         Self {
             runtimes: vec!["wasm".to_owned()],
             open_within: Span::secs(10),
+            check_every: Span::secs(20),
             answer_within: Span::secs(5),
             ship_within: Span::secs(300),
             first_retry: Span::millis(250),

@@ -42,6 +42,8 @@ pub(crate) struct Tenant {
     pub(crate) contract: ContractId,
     pub(crate) customer: NodeId,
     pub(crate) partition: Resources,
+    /// Whether what runs for it is for another domain, which must not learn who this node is.
+    pub(crate) abroad: bool,
     /// Whether REAR has put the allocation to active.
     pub(crate) open: bool,
     /// Requests for the peering that wait for that.

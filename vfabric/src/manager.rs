@@ -141,6 +141,11 @@ impl Manager {
         }
     }
 
+    /// Says whether a question sends a component.
+    pub(crate) fn is_about_shipping(&self, id: u64) -> bool {
+        matches!(self.asks.get(&id), Some(About::Shipping(_)))
+    }
+
     /// When a question counts as lost though nobody has said so: a moment after its deadline.
     pub(crate) fn lost_at(now: Time, deadline: Span) -> Time {
         now + deadline.plus(Span::secs(1))

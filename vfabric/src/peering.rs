@@ -7,6 +7,9 @@
 //!             ▼                                                                                         │
 //!            lost ◄──────────────────────── the provider refuses, time after time ──────────────────────┘
 //! ```
+//! The provider is the other party of the contract; it may be a relay, behind which the far end restarts unseen. So an
+//! open peering is asked for again now and then, and an offer out of another life of the far end has everything that is
+//! to run there deployed anew.
 
 use kernel::{AllocationId, ContractId, NodeId, Span, Time};
 use rear_proto::{
@@ -19,6 +22,7 @@ use rear_proto::{
 use crate::{
     mail::Effect,
     manager::{About, Manager, Said},
+    stamp,
     timers::{Attempt, Due},
 };
 
@@ -34,6 +38,8 @@ pub(crate) struct Peering {
     pub(crate) phase: Phase,
     /// The latest word of the provider that was heard.
     pub(crate) heard: Option<Epoch>,
+    /// In which of its lives the far end has made its latest offer.
+    life: Option<u32>,
     trace: Trace,
     attempt: Attempt,
 }
@@ -74,7 +80,7 @@ impl Manager {
         }
         let phase = Phase::Opening(now + self.config.open_within);
         let heard = self.peerings.get(&contract).and_then(|peering| peering.heard);
-        let peering = Peering { allocation, provider, phase, heard, trace, attempt: Attempt::default() };
+        let peering = Peering { allocation, provider, phase, heard, life: None, trace, attempt: Attempt::default() };
         self.peerings.insert(contract, peering);
         out.push(Effect::Did(trace, Deed::ResourceRequestSent));
         self.request(now, contract, out);
@@ -85,8 +91,8 @@ impl Manager {
         let Some(peering) = self.peerings.get(&contract) else { return };
         let (trace, deadline) = match peering.phase {
             Phase::Opening(until) => (peering.trace, self.config.answer_within.min(now.until(until))),
-            Phase::Reopening(_) => (Trace::None, self.config.answer_within),
-            Phase::Open | Phase::Lost => return,
+            Phase::Open | Phase::Reopening(_) => (Trace::None, self.config.answer_within),
+            Phase::Lost => return,
         };
         let before = peering.attempt.ask;
         self.forget(before);
@@ -112,7 +118,10 @@ impl Manager {
 
     pub(crate) fn peering_answered(&mut self, now: Time, contract: ContractId, said: Said, out: &mut Vec<Effect>) {
         match said {
-            Said::Answer(FabricAnswer::ResourceOffer { .. }, _) => self.opened(now, contract, out),
+            Said::Answer(FabricAnswer::ResourceOffer { .. }, extensions) => {
+                let life = stamp::read(&extensions).map(|stamp| stamp.starts);
+                self.opened(now, contract, life, out);
+            }
             Said::Refused(refusal) => {
                 let unknown = matches!(refusal.code(), Code::NotFound | Code::Closed);
                 self.peering_failed(now, contract, refusal, unknown, out);
@@ -123,19 +132,23 @@ impl Manager {
         }
     }
 
-    fn opened(&mut self, now: Time, contract: ContractId, out: &mut Vec<Effect>) {
+    fn opened(&mut self, now: Time, contract: ContractId, life: Option<u32>, out: &mut Vec<Effect>) {
         let Some(peering) = self.peerings.get_mut(&contract) else { return };
         peering.attempt.succeeded();
         let first = matches!(peering.phase, Phase::Opening(_));
+        let same = peering.phase == Phase::Open && life.is_some() && peering.life == life;
         peering.phase = Phase::Open;
+        peering.life = life;
         if first {
             let (allocation, trace) = (peering.allocation, peering.trace);
             out.push(Effect::Did(trace, Deed::ConsumerTold));
             out.push(Effect::Peered { allocation, contract, trace });
         }
-        self.timers.clear(&Due::Peering(contract));
-        for request in self.replicas_on(Placement::Remote(contract)) {
-            self.ask_deploy(now, request, out);
+        self.timers.set(Due::Peering(contract), now + self.config.check_every);
+        if !same {
+            for request in self.replicas_on(Placement::Remote(contract)) {
+                self.ask_deploy(now, request, out);
+            }
         }
     }
 
@@ -150,13 +163,18 @@ impl Manager {
     ) {
         let Some(peering) = self.peerings.get_mut(&contract) else { return };
         let retry = peering.attempt.failed(&self.config, &mut self.rng).max(refusal.retry_after.unwrap_or(Span::ZERO));
+        if unknown && peering.phase == Phase::Open {
+            peering.phase = Phase::Reopening(0);
+        }
         let lost = match &mut peering.phase {
+            // It may be the way that is broken, for a moment: what there is stays.
+            Phase::Open => false,
             Phase::Opening(until) => now + retry >= *until,
             Phase::Reopening(refused) => {
                 *refused = if unknown { *refused + 1 } else { 0 };
                 *refused >= REFUSALS
             }
-            Phase::Open | Phase::Lost => return,
+            Phase::Lost => return,
         };
         if lost {
             self.lose(contract, refusal, out);
@@ -181,7 +199,7 @@ impl Manager {
         match peering.phase {
             Phase::Open => {
                 peering.phase = Phase::Reopening(0);
-                peering.attempt = Attempt::default();
+                peering.attempt.failures = 0;
             }
             // What is under way is left alone: it is answered, or known to be lost, soon.
             Phase::Opening(_) | Phase::Reopening(_) if peering.attempt.ask.is_some() => return,
@@ -200,7 +218,9 @@ impl Manager {
         let Some(peering) = self.peerings.get_mut(&contract) else { return };
         if peering.phase == Phase::Open {
             peering.phase = Phase::Reopening(0);
+            let check = peering.attempt.ask;
             let wait = peering.attempt.failed(&self.config, &mut self.rng);
+            self.forget(check);
             self.timers.set(Due::Peering(contract), now + wait);
         }
     }

@@ -23,7 +23,7 @@ use crate::{
     timers::{Attempt, Due},
 };
 
-/// How many times a provider may ask for the same component for one Deploy: once, and once more where it threw it
+/// How many times a provider may be given the same component for one Deploy: once, and once more where it threw it
 /// away for want of room in between.
 const SHIPMENTS: u32 = 3;
 /// How much longer than its grace a workload may take to be gone, before it counts as out of reach.
@@ -164,9 +164,13 @@ impl Manager {
     /// It is time to deploy again, or to give an answer up for lost.
     pub(crate) fn replica_due(&mut self, now: Time, request: RequestId, out: &mut Vec<Effect>) {
         let Some(replica) = self.replicas.get_mut(&request) else { return };
-        if replica.attempt.ask.is_some() {
-            let lost = replica.attempt.ask.take();
-            self.forget(lost);
+        if let Some(lost) = replica.attempt.ask.take() {
+            if self.is_about_shipping(lost)
+                && let Some(replica) = self.replicas.get_mut(&request)
+            {
+                replica.shipments = replica.shipments.saturating_sub(1);
+            }
+            self.forget(Some(lost));
             self.deploy_failed(now, request, &Code::Timeout.into());
             return;
         }
@@ -234,7 +238,13 @@ impl Manager {
                     let reason = format!("the component could not be sent to the provider: {refusal}");
                     self.fail(request, reason, out);
                 }
-                _ => self.deploy_failed(now, request, &refusal),
+                _ => {
+                    // It did not arrive, which says nothing of a provider that would ask without end.
+                    if let Some(replica) = self.replicas.get_mut(&request) {
+                        replica.shipments = replica.shipments.saturating_sub(1);
+                    }
+                    self.deploy_failed(now, request, &refusal);
+                }
             },
         }
     }
@@ -375,19 +385,35 @@ impl Manager {
     }
 
     pub(crate) fn undeploy_answered(&mut self, now: Time, request: RequestId, said: &Said, out: &mut Vec<Effect>) {
-        let Some(leaving) = self.leaving.get_mut(&request) else { return };
         let over = match said {
             Said::Answer(..) => true,
-            // A provider that knows of no peering runs nothing of it.
+            // A provider that knows of no peering runs nothing of it. But when that is open again, a Deploy that is
+            // still on its way must find that it comes too late: so this is said until it is taken in.
+            Said::Refused(refusal) if matches!(refusal.code(), Code::Closed | Code::NotFound) => {
+                self.forgotten_there(now, request, out)
+            }
             Said::Refused(refusal) => !passes(refusal),
             Said::Nothing(_) => false,
         };
+        let Some(leaving) = self.leaving.get_mut(&request) else { return };
         if over {
             self.left(request, out);
         } else {
             let wait = leaving.attempt.failed(&self.config, &mut self.rng);
             self.leaving_at(now, request, now + wait);
         }
+    }
+
+    /// A provider knows nothing of the peering that a replica is to be stopped under: the orchestrator need not wait.
+    /// Says whether there is no peering to open again either.
+    fn forgotten_there(&mut self, now: Time, request: RequestId, out: &mut Vec<Effect>) -> bool {
+        let Some(leaving) = self.leaving.get_mut(&request) else { return true };
+        let Placement::Remote(contract) = leaving.on else { return true };
+        if !std::mem::replace(&mut leaving.told, true) {
+            out.push(Effect::Undeployed { request });
+        }
+        self.reopen_soon(now, contract);
+        self.peerings.get(&contract).is_none_or(|peering| peering.phase == Phase::Lost)
     }
 
     /// Goes on at a time, or when the orchestrator has waited for long enough.

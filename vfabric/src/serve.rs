@@ -66,8 +66,8 @@ impl Manager {
             out.push(refuse(ticket, Code::NotFound, text));
             return;
         };
-        let SignedContract { id: _, allocation, customer, partition, abroad: _ } = found;
-        let tenant = || Box::new(Tenant { contract, customer, partition, open: false, waiting: Vec::new() });
+        let SignedContract { id: _, allocation, customer, partition, abroad } = found;
+        let tenant = || Box::new(Tenant { contract, customer, partition, abroad, open: false, waiting: Vec::new() });
         // One contract has one allocation, and one allocation one contract.
         if self.tenants.get(&contract).is_some_and(|other| *other != allocation) {
             out.push(refuse(ticket, Code::Closed, format!("contract {contract} rests on another allocation")));
@@ -113,12 +113,16 @@ impl Manager {
         let (waiting, partition) = (std::mem::take(&mut tenant.waiting), tenant.partition);
         for (ticket, trace) in waiting {
             out.push(Effect::Did(trace, Deed::ResourceOfferSent));
-            out.push(reply(ticket, self.offer(partition)));
+            let offer = self.offer(partition);
+            out.push(reply(ticket, offer));
         }
     }
 
-    fn offer(&self, resources: kernel::Resources) -> FabricReply {
-        plain(FabricAnswer::ResourceOffer { resources, runtimes: self.config.runtimes.clone() })
+    /// Makes an offer; its stamp tells one life of this node from another.
+    fn offer(&mut self, resources: kernel::Resources) -> FabricReply {
+        let mut offer = plain(FabricAnswer::ResourceOffer { resources, runtimes: self.config.runtimes.clone() });
+        offer.extensions = stamp::write(self.stamps.next());
+        offer
     }
 
     /// Refuses whoever still waits for a peering that will not open.
@@ -170,7 +174,7 @@ impl Manager {
         let (most, grace) = (self.config.workloads_per_contract, self.config.grace);
         let Some(lodging) = self.lodgings.get_mut(&allocation) else { return Ok(()) };
         let Lodger::Tenant(tenant) = &lodging.lodger else { return Ok(()) };
-        let (partition, name) = (tenant.partition, workload.name.clone());
+        let (partition, abroad, name) = (tenant.partition, tenant.abroad, workload.name.clone());
         if lodging.left_since(&name, said) {
             return Err(Refusal::new(Code::Closed, format!("workload '{name}' was undeployed since that was said")));
         }
@@ -200,7 +204,8 @@ impl Manager {
         hosted.wanted = said;
         hosted.waiting.push(ticket);
         lodging.hosted.insert(name.clone(), hosted);
-        out.push(Effect::Start { instance: Instance { allocation, workload: name }, workload, within: partition, abroad: false });
+        let instance = Instance { allocation, workload: name };
+        out.push(Effect::Start { instance, workload, within: partition, abroad });
         Ok(())
     }
 

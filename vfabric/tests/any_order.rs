@@ -42,7 +42,8 @@ fn input((what, a, b, n): (u8, u8, u8, u64), ticket: u64, last: u64) -> Input {
         1 => Input::Activated { allocation, trace: Trace::None },
         2 => Input::Clear { allocation },
         3 | 4 => {
-            let found = SignedContract { id: contract, allocation, customer: PEER, partition: resources(2) };
+            let found =
+                SignedContract { id: contract, allocation, customer: PEER, partition: resources(2), abroad: n == 1 };
             Input::LookedUp { inquiry: id, found: (b < 3).then_some(found), trace: Trace::None }
         }
         5 => Input::Closed { contract },

@@ -10,7 +10,7 @@ use rear_proto::{
     fabric::{FabricAnswer, FabricRequest},
     workload::Status,
 };
-use vfabric::{Input, PeeringState};
+use vfabric::{Config, Input, PeeringState};
 
 fn up() -> Input {
     Input::PeerUp { node: PEER }
@@ -216,6 +216,132 @@ fn undeploying_closes_the_port_at_once_and_ends_when_the_provider_says_so() {
 }
 
 #[test]
+fn a_lost_undeploy_is_said_again_at_once_and_not_only_when_it_has_taken_too_long() {
+    let mut story = running();
+    story.given(undeploy(THERE));
+    let began = story.now;
+    for n in 0..3 {
+        // Nothing came back, the far end is busy, or nobody has said what became of the question.
+        match n {
+            0 => drop(story.unanswered("Undeploy", &[])),
+            1 => drop(story.refused("Undeploy", Code::Overloaded, &[])),
+            _ => {}
+        }
+        assert_eq!(story.waits(), ["send Undeploy web"]);
+    }
+    assert!(story.now.since(began) < Span::secs(15), "{:?}", story.now.since(began));
+    story.answered("Undeploy", FabricAnswer::Done, &["undeployed 7"]).quiet_for(Span::secs(3600));
+}
+
+#[test]
+fn a_chain_that_is_broken_for_a_moment_loses_nothing() {
+    let mut story = running();
+    let next = Input::Deploy { request: kernel::RequestId(8), on: THERE, workload: Box::new(workload("api")) };
+    story.on(next, &["send Deploy api"]);
+    // A relay is away: whatever it says for itself is no word of the provider.
+    for code in [Code::Unavailable, Code::Timeout, Code::Closed, Code::NotFound, Code::Overloaded] {
+        let id = story.number("Deploy");
+        story.on(Input::Answered { id, reply: Err(code.into()) }, &[]);
+        assert_eq!(story.waits(), ["send Deploy api"], "{code}");
+    }
+    story.answered(
+        "Deploy",
+        FabricAnswer::Deployed(Status::Running),
+        &["status 8 Running", "expose 8 http 80 of api there"],
+    );
+    assert_eq!(story.manager.peerings().next().unwrap().state, PeeringState::Open);
+}
+
+#[test]
+fn a_component_that_does_not_arrive_is_sent_until_it_does() {
+    let mut story = Story::consumer();
+    story.given(deploy(THERE));
+    for n in 0..10 {
+        story.answered("Deploy", FabricAnswer::Missing(DIGEST), &["ship 0505"]);
+        if n % 2 == 0 {
+            story.unanswered("Ship", &[]);
+        } else {
+            // Nobody has said what became of it.
+            story.quiet_for(Span::secs(301));
+        }
+        assert_eq!(story.waits(), ["send Deploy web"]);
+    }
+    story
+        .answered("Deploy", FabricAnswer::Missing(DIGEST), &["ship 0505"])
+        .answered("Ship", FabricAnswer::Done, &["send Deploy web"])
+        .answered("Deploy", FabricAnswer::Deployed(Status::Starting), &["status 7 Starting"]);
+}
+
+#[test]
+fn the_neighbour_coming_back_retries_a_peering_that_is_not_open() {
+    let mut story = Story::new();
+    story.given(peer());
+    story.unanswered("ResourceRequest", &[]);
+    story.on(up(), &["send ResourceRequest told in Own(1)"]).on(up(), &[]);
+    story.answered("ResourceRequest", offer(), &["did ConsumerTold in Own(1)", "peered in Own(1)"]);
+
+    let mut story = running();
+    story.given(up());
+    story.unanswered("ResourceRequest", &[]).on(up(), &["send ResourceRequest"]);
+    story.answered("ResourceRequest", offer(), &["send Deploy web"]);
+}
+
+/// A running consumer whose provider is asked now and then, as of the provider's first life.
+fn checking() -> Story {
+    let mut story = Story::with(Config::default());
+    story.given(peer());
+    story.answered_stamped(
+        "ResourceRequest",
+        offer(),
+        stamped(1, 4),
+        &["did ConsumerTold in Own(1)", "peered in Own(1)"],
+    );
+    story.on(deploy(THERE), &["send Deploy web"]).answered_stamped(
+        "Deploy",
+        FabricAnswer::Deployed(Status::Running),
+        stamped(1, 5),
+        &["status 7 Running", "expose 7 http 80 of web there"],
+    );
+    assert_eq!(story.waits(), ["send ResourceRequest"]);
+    story
+}
+
+#[test]
+fn a_far_end_that_has_restarted_unseen_gets_everything_again() {
+    let mut story = checking();
+    // The same life: nothing is to be said.
+    story.answered_stamped("ResourceRequest", offer(), stamped(1, 6), &[]);
+    assert_eq!(story.pass(Span::secs(20)), ["send ResourceRequest"]);
+    story.answered_stamped("ResourceRequest", offer(), stamped(2, 1), &["send Deploy web"]).answered_stamped(
+        "Deploy",
+        FabricAnswer::Deployed(Status::Starting),
+        stamped(2, 2),
+        &["status 7 Starting"],
+    );
+    // It may say of itself that it knows nothing.
+    assert_eq!(story.waits(), ["send ResourceRequest"]);
+    story.refused("ResourceRequest", Code::NotFound, &[]);
+    assert_eq!(story.manager.peerings().next().unwrap().state, PeeringState::Reopening);
+    assert_eq!(story.waits(), ["send ResourceRequest"]);
+    story.answered_stamped("ResourceRequest", offer(), stamped(3, 1), &["send Deploy web"]);
+}
+
+#[test]
+fn a_check_that_comes_to_nothing_changes_nothing_and_is_repeated() {
+    let mut story = checking();
+    for n in 0..20 {
+        if n % 2 == 0 {
+            story.unanswered("ResourceRequest", &[]);
+        }
+        assert_eq!(story.waits(), ["send ResourceRequest"]);
+        assert_eq!(story.manager.peerings().next().unwrap().state, PeeringState::Open);
+    }
+    // Meanwhile, things go on.
+    story.on(undeploy(THERE), &["unexpose 7", "send Undeploy web"]);
+    story.answered("Undeploy", FabricAnswer::Done, &["undeployed 7"]).on(closed(), &[]).quiet_for(Span::secs(3600));
+}
+
+#[test]
 fn undeploying_ends_without_an_answer_too_and_is_said_until_the_contract_ends() {
     let mut story = running();
     story.given(undeploy(THERE));
@@ -243,11 +369,20 @@ fn room_that_is_being_made_is_waited_for() {
 
 #[test]
 fn a_provider_without_the_peering_runs_nothing_of_it() {
-    running().on(undeploy(THERE), &["unexpose 7", "send Undeploy web"]).refused(
+    let mut story = running();
+    story.on(undeploy(THERE), &["unexpose 7", "send Undeploy web"]).refused(
         "Undeploy",
         Code::Closed,
         &["undeployed 7"],
     );
+    // But a Deploy that is still on its way could start it there, once the peering is open again.
+    assert_eq!(story.manager.peerings().next().unwrap().state, PeeringState::Reopening);
+    let mut said = story.waits();
+    said.extend(story.waits());
+    said.sort();
+    assert_eq!(said, ["send ResourceRequest", "send Undeploy web"]);
+    story.answered("ResourceRequest", offer(), &[]).answered("Undeploy", FabricAnswer::Done, &[]);
+    story.quiet_for(Span::secs(3600));
 }
 
 #[test]

@@ -4,14 +4,14 @@
 mod common;
 
 use common::*;
-use kernel::{NodeId, Span};
+use kernel::{Manager as _, NodeId, Rng, Span, Ticket, Time};
 use rear_proto::{
     Code, Extensions, Refusal, Trace,
-    fabric::{FabricAnswer, FabricReply, FabricRequest},
+    fabric::{FabricAnswer, FabricAsk, FabricReply, FabricRequest},
     local::SignedContract,
     workload::{Image, Port, Status, Workload},
 };
-use vfabric::{Config, Input, PeeringState};
+use vfabric::{Config, Effect, Input, Manager, PeeringState};
 
 fn request() -> FabricRequest {
     FabricRequest::ResourceRequest { contract: CONTRACT }
@@ -121,6 +121,70 @@ fn what_a_customer_has_not_noted_is_said_until_it_has_or_the_contract_ends() {
     story.unanswered("Status", &[]).on(Input::PeerUp { node: PEER }, &["send Status web Succeeded"]);
     story.unanswered("Status", &[]).on(closed(), &["stop web in 10s"]).on(gone("web"), &["gone"]);
     story.quiet_for(Span::secs(3600));
+}
+
+#[test]
+fn a_word_that_is_lost_on_the_way_is_said_again_whatever_is_heard_of_it() {
+    let mut story = Story::hosting();
+    story.given(status("web", failed("a trap")));
+    for n in 0..8 {
+        let id = story.number("Status");
+        match n % 4 {
+            0 => drop(story.on(Input::Answered { id, reply: Err(Code::Unavailable.into()) }, &[])),
+            1 => drop(story.refused("Status", Code::Overloaded, &[])),
+            // The way is no party of the contract, and its word not the customer's.
+            2 => drop(story.on(Input::Answered { id, reply: Err(Code::Closed.into()) }, &[])),
+            // Nobody has said what became of it.
+            _ => {}
+        }
+        assert_eq!(story.waits(), ["send Status web Failed: a trap"], "{n}");
+    }
+    story.answered("Status", FabricAnswer::Done, &[]).quiet_for(Span::secs(3600));
+}
+
+#[test]
+fn what_runs_for_another_domain_is_started_so_and_so_again_after_a_restart() {
+    for abroad in [true, false] {
+        let started = format!("start web within cpu 2, memory 128Mi{}", if abroad { " abroad" } else { "" });
+        // The second is another life, which is told by Contract alone.
+        for _ in 0..2 {
+            let mut story = Story::new();
+            story.hears(request(), &["look up in Served(1)"]);
+            let found = story.looked_up(Some(SignedContract { abroad, ..signed() }));
+            story.given(found);
+            story.given(activated());
+            story
+                .hears(FabricRequest::Deploy(workload("web")), &[&started])
+                .hears(leave("web"), &["stop web in 10s"])
+                .on(gone("web"), &["reply 2 Closed: workload 'web' was stopped before it started", "reply 3 done"])
+                .hears(FabricRequest::Deploy(workload("web")), &[&started]);
+        }
+    }
+}
+
+#[test]
+fn an_offer_tells_one_life_from_another() {
+    let offered = |starts: u32| {
+        let mut manager = Manager::new(config(), ME, Rng::from_number(1));
+        let mut out = Vec::new();
+        manager.start(Time(0), starts, &mut out);
+        let ask = FabricAsk { request: request(), tell: false, extensions: Extensions::new() };
+        let (ticket, trace) = (Ticket(1), Trace::None);
+        let mut hand = |input| {
+            out.clear();
+            manager.handle(Time(1), input, &mut out);
+            out.clone()
+        };
+        hand(Input::Heard { ticket, contract: CONTRACT, peer: PEER, ask: Box::new(ask), trace });
+        hand(Input::LookedUp { inquiry: 1, found: Some(signed()), trace });
+        match &hand(activated())[..] {
+            [.., Effect::Reply { reply, .. }] => reply.extensions.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let starts = |extensions: Extensions| extensions[&1][..4].to_vec();
+    assert_eq!(starts(offered(3)), 3u32.to_le_bytes());
+    assert_ne!(starts(offered(3)), starts(offered(4)));
 }
 
 #[test]

@@ -41,6 +41,11 @@ pub fn workload(name: &str) -> Workload {
     }
 }
 
+/// The usual settings, with which an open peering is left in peace.
+pub fn config() -> Config {
+    Config { check_every: Span::secs(1_000_000), ..Config::default() }
+}
+
 /// That many cores, with 64 MiB each.
 pub fn resources(cores: u64) -> Resources {
     Resources { cpu: Quantity::units(cores), memory: Quantity::bytes(cores * (64 << 20)), ..Resources::default() }
@@ -51,7 +56,7 @@ pub fn instance(name: &str) -> Instance {
 }
 
 pub fn signed() -> SignedContract {
-    SignedContract { id: CONTRACT, allocation: ALLOCATION, customer: PEER, partition: resources(2) }
+    SignedContract { id: CONTRACT, allocation: ALLOCATION, customer: PEER, partition: resources(2), abroad: false }
 }
 
 pub fn failed(reason: &str) -> Status {
@@ -75,7 +80,7 @@ pub struct Story {
 
 impl Story {
     pub fn new() -> Self {
-        Self::with(Config::default())
+        Self::with(config())
     }
 
     pub fn with(config: Config) -> Self {
@@ -197,7 +202,7 @@ impl Story {
 
     /// As a provider, with an open peering.
     pub fn provider() -> Self {
-        Self::provider_with(Config::default())
+        Self::provider_with(config())
     }
 
     pub fn provider_with(config: Config) -> Self {
@@ -268,7 +273,9 @@ impl Story {
             Effect::Status { request, status } => format!("status {} {}", request.0, how(status)),
             Effect::Undeployed { request } => format!("undeployed {}", request.0),
             Effect::Exposed { request, port, url } => format!("exposed {} {port} {url}", request.0),
-            Effect::Start { instance, within, .. } => format!("start {} within {within}", instance.workload),
+            Effect::Start { instance, within, abroad, .. } => {
+                format!("start {} within {within}{}", instance.workload, if *abroad { " abroad" } else { "" })
+            }
             Effect::Stop { instance, grace } => format!("stop {} in {grace}", instance.workload),
             Effect::ReadLogs { inquiry, instance, from, wait } => {
                 self.latest.insert("read", *inquiry);
