@@ -2,7 +2,7 @@
 
 use kernel::{AllocationId, AskId, ContractId, Digest, Key, NodeId, Span, Ticket, Time};
 use rear_proto::{
-    Order, Renewal, RenewalAsk, Row, Signed, Table,
+    Endorsement, Order, Renewal, RenewalAsk, Row, Signed, Table,
     local::{Bought, Side, SignedContract},
     price::Rate,
 };
@@ -10,6 +10,7 @@ use rear_proto::{
 use crate::{
     mail::Router,
     record::{ContractRecord, Name},
+    relay::forwarding,
 };
 
 /// A contract, at one of its parties.
@@ -25,7 +26,8 @@ pub(crate) struct Agreement {
     pub(crate) activate_within: Span,
     pub(crate) backed_by: Option<Digest>,
     /// The seller's public key in the channel.
-    tunnel_key: [u8; 32],
+    pub(crate) tunnel_key: [u8; 32],
+    endorsement: Endorsement,
     /// The renewals so far, the first first.
     pub(crate) renewals: Vec<Signed<Renewal>>,
     /// By how much they make it longer.
@@ -34,6 +36,8 @@ pub(crate) struct Agreement {
     latest_term: Span,
     /// Whether a peering is open on it.
     pub(crate) active: bool,
+    /// At a relay, since it restarted: whether the other party has named it.
+    pub(crate) heard: bool,
     /// A renewal that is being asked for.
     pub(crate) renewing: Option<Renewing>,
     /// Whether the seller has said that it will not renew.
@@ -65,14 +69,21 @@ impl Agreement {
             activate_within: contract.activate_within,
             backed_by: contract.backed_by,
             tunnel_key: contract.tunnel_key,
+            endorsement: contract.endorsement,
             renewals: Vec::new(),
             renewed: Span::ZERO,
             latest_term: contract.term,
             active: false,
+            heard: false,
             renewing: None,
             renewal_refused: false,
             record,
         })
+    }
+
+    /// Returns who vouches for the seller's key in the channel.
+    pub(crate) const fn endorsement(&self) -> &Endorsement {
+        &self.endorsement
     }
 
     /// Returns the name of the order.
@@ -127,6 +138,7 @@ impl Agreement {
     pub(crate) fn allocation(&self) -> AllocationId {
         match self.record.side {
             Side::Consumer => virtual_node(&self.order.buyer, &self.order.key),
+            Side::Provider if self.record.link.is_some() => forwarding(&self.name()),
             Side::Provider => node(&self.order.buyer, &self.order.key),
         }
     }
@@ -164,7 +176,7 @@ impl Agreement {
             allocation: self.allocation(),
             customer: self.order.buyer,
             partition: self.order.partition,
-            abroad: false,
+            abroad: self.record.abroad,
         }
     }
 }

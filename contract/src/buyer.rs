@@ -1,6 +1,6 @@
 //! The buyer's part: orders are signed and sent, again where nothing is heard, and given up in the end.
 
-use kernel::{AskId, ContractId, Key, NodeId, RequestId, Time};
+use kernel::{AskId, ContractId, Key, NodeId, RequestId, Span, Time};
 use rear_proto::{
     Answer, Code, Endorsement, Mode, Order, Party, Purchase, Refusal, Request, Signed, Trace,
     local::{Outcome, Wish},
@@ -15,6 +15,7 @@ use crate::{
     mail::Effect,
     manager::{Chore, Manager, Purpose, none_yet},
     record::Name,
+    relay::with_age,
     release::{About, LOST_AFTER},
 };
 
@@ -26,6 +27,8 @@ pub(crate) struct Buy {
     pub(crate) trace: Trace,
     pub(crate) seller: Party,
     pub(crate) order: Signed<Order>,
+    /// At a relay: who vouches for the tunnel key, which is not its own.
+    pub(crate) endorsement: Option<Endorsement>,
     pub(crate) mode: Mode,
     pub(crate) renew: bool,
     pub(crate) stage: Stage,
@@ -57,7 +60,7 @@ pub(crate) struct Tries {
 }
 
 impl Tries {
-    const fn new(since: Time, until: Time) -> Self {
+    pub(crate) const fn new(since: Time, until: Time) -> Self {
         Self { since, until, count: 0, inflight: None }
     }
 }
@@ -108,6 +111,7 @@ impl Manager {
             trace,
             seller: wish.seller,
             order: Signed::new(order, &self.signer),
+            endorsement: None,
             mode: wish.mode,
             renew: wish.renew,
             stage: Stage::Asking(Tries::new(now, now + self.config.answer_within)),
@@ -190,23 +194,21 @@ impl Manager {
     }
 
     /// Says RESERVE or PURCHASE.
-    fn say(&mut self, now: Time, key: Key, out: &mut Vec<Effect>) {
-        let try_within = self.config.try_within();
-        let Some(credentials) = self.credentials.clone() else { return };
+    pub(crate) fn say(&mut self, now: Time, key: Key, out: &mut Vec<Effect>) {
+        // The time that a relay has is one try of its asker's.
+        let try_within = if self.fronts.contains_key(&key) { Span(u64::MAX) } else { self.config.try_within() };
+        let Some(own) = self.buys.get(&key).and_then(|buy| self.endorsement_of(buy)) else { return };
         let Some(buy) = self.buys.get_mut(&key) else { return };
-        let Some(&mut Tries { until, .. }) = buy.stage.tries() else { return };
+        let Some(&mut Tries { since, until, .. }) = buy.stage.tries() else { return };
         let deadline = now.until(until).min(try_within);
+        let extensions = with_age(now.since(since));
         let request = match &buy.stage {
-            Stage::Asking(_) => Request::Reserve(Reserve {
-                now,
-                deadline,
-                endorsement: Endorsement::Member(credentials),
-                order: buy.order.clone(),
-                extensions: none_yet(),
-            }),
+            Stage::Asking(_) => {
+                Request::Reserve(Reserve { now, deadline, endorsement: own, order: buy.order.clone(), extensions })
+            }
             Stage::Purchasing(purchase, _) => {
                 let purchase = (**purchase).clone();
-                Request::Purchase(BuyNow { now, deadline, purchase, extensions: none_yet() })
+                Request::Purchase(BuyNow { now, deadline, purchase, extensions })
             }
             Stage::Held | Stage::Live(_) => return,
         };
@@ -217,6 +219,12 @@ impl Manager {
             tries.inflight = Some(ask);
         }
         self.chores.set(Chore::Repeat(key), now + deadline + LOST_AFTER);
+    }
+
+    /// Returns who vouches for the tunnel key in an order of this node's.
+    fn endorsement_of(&self, buy: &Buy) -> Option<Endorsement> {
+        let own = || buy.order.open(&self.me).ok().and_then(|order| self.own_endorsement(order.tunnel_key));
+        buy.endorsement.clone().or_else(own)
     }
 
     /// A question got no answer: it is said again while that is of use.
@@ -302,12 +310,17 @@ impl Manager {
         reason: EndReason,
         out: &mut Vec<Effect>,
     ) {
-        let Some(request) = self.drop_buy(now, key, reason, tell, out) else { return };
-        out.push(Effect::Refused { request, key, refusal });
+        let request = self.drop_buy(now, key, reason, tell, out);
+        if let Some(front) = self.fronts.get(&key).copied() {
+            return self.forward_failed(now, front, &refusal, out);
+        }
+        if let Some(request) = request {
+            out.push(Effect::Refused { request, key, refusal });
+        }
     }
 
     /// Ends what is asked for or held, and not yet a contract; returns the request that waited for it.
-    fn drop_buy(
+    pub(crate) fn drop_buy(
         &mut self,
         now: Time,
         key: Key,
@@ -371,7 +384,7 @@ impl Manager {
             }
             Stage::Held => {
                 self.drop_buy(now, key, reason, Tell::No, out);
-                self.ended(&key, reason, out);
+                self.hold_gone(now, &key, reason, out);
             }
             Stage::Asking(_) | Stage::Purchasing(..) => {
                 let refusal = closed(&Name { buyer: self.me, key }, reason);
@@ -385,10 +398,19 @@ impl Manager {
         match self.buys.get(&name.key).map(|buy| &buy.stage) {
             Some(Stage::Held) => {
                 self.drop_buy(now, name.key, EndReason::Expired, Tell::Yes, out);
-                self.ended(&name.key, EndReason::Expired, out);
+                self.hold_gone(now, &name.key, EndReason::Expired, out);
             }
             Some(Stage::Purchasing(..)) => self.exhaust(now, name.key, out),
             Some(Stage::Asking(_) | Stage::Live(_)) | None => {}
+        }
+    }
+
+    /// What was held for this node is no longer: who wanted it hears so.
+    fn hold_gone(&mut self, now: Time, key: &Key, reason: EndReason, out: &mut Vec<Effect>) {
+        if self.fronts.contains_key(key) {
+            self.back_hold_over(now, key, reason, out);
+        } else {
+            self.ended(key, reason, out);
         }
     }
 
@@ -399,10 +421,12 @@ impl Manager {
         for key in keys {
             let held = matches!(self.buys.get(&key).map(|buy| &buy.stage), Some(Stage::Held));
             let waits = self.drop_buy(now, key, EndReason::Removed, Tell::No, out);
+            let refusal = Refusal::new(Code::NotAMember, format!("{node} is no longer a member of the domain"));
             if held {
-                self.ended(&key, EndReason::Removed, out);
+                self.hold_gone(now, &key, EndReason::Removed, out);
+            } else if let Some(front) = self.fronts.get(&key).copied() {
+                self.forward_failed(now, front, &refusal, out);
             } else if let Some(request) = waits {
-                let refusal = Refusal::new(Code::NotAMember, format!("{node} is no longer a member of the domain"));
                 out.push(Effect::Refused { request, key, refusal });
             }
         }

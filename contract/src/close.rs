@@ -13,7 +13,9 @@ use crate::{
     keys::closed,
     mail::Effect,
     manager::{Chore, Expiry, Manager, refuse},
+    purchase::lapsed,
     record::{End, Name},
+    relay::forwarding,
     release::About,
     seller::Phase,
 };
@@ -62,12 +64,19 @@ impl Manager {
         if std::mem::replace(&mut agreement.active, true) {
             return;
         }
-        self.pending.remove(&agreement.name());
+        let (name, link, side) = (agreement.name(), agreement.record.link, agreement.record.side);
+        self.pending.remove(&name);
         if !std::mem::replace(&mut agreement.record.was_active, true) {
             out.push(Effect::Keep(agreement.row()));
         }
         self.plan_renewal(now, id);
         out.push(Effect::Changed { contract: id });
+        if let Some(link) = link {
+            if side == Side::Provider {
+                out.push(Effect::Forwarding { allocation: forwarding(&name) });
+            }
+            self.activated(now, link.other, out);
+        }
     }
 
     /// Says whether there is a signed contract of ours for a customer.
@@ -91,7 +100,7 @@ impl Manager {
         self.close_contract(now, id, reason, Tell::Yes, out);
     }
 
-    /// Ends a contract at this party; does nothing to one that has ended.
+    /// Ends a contract at this party, and the one that a relay has joined with it; does nothing to one that has ended.
     pub(crate) fn close_contract(
         &mut self,
         now: Time,
@@ -100,12 +109,29 @@ impl Manager {
         tell: Tell,
         out: &mut Vec<Effect>,
     ) {
+        if self.contracts.get(&id).is_some_and(Agreement::is_live) {
+            self.close_one(now, id, reason, tell, true, out);
+            self.close_joined(now, id, reason, out);
+        }
+    }
+
+    /// Ends one contract; where that is not `by_itself`, its other party has not brought it about.
+    pub(crate) fn close_one(
+        &mut self,
+        now: Time,
+        id: ContractId,
+        reason: EndReason,
+        tell: Tell,
+        by_itself: bool,
+        out: &mut Vec<Effect>,
+    ) {
         let Some(agreement) = self.contracts.get_mut(&id).filter(|agreement| agreement.is_live()) else { return };
         agreement.record.end = Some(tell.end(reason, now));
         agreement.active = false;
         let waiters = agreement.renewing.take().map(|renewing| renewing.waiters).unwrap_or_default();
         let (name, side, was_active) = (agreement.name(), agreement.record.side, agreement.record.was_active);
         let (peer, order) = (agreement.record.peer.clone(), order_of(agreement));
+        let relayed = agreement.record.link.is_some();
         out.push(Effect::Keep(agreement.row()));
 
         for expiry in [Expiry::Term(id), Expiry::Lease(id), Expiry::Activation(id)] {
@@ -124,7 +150,9 @@ impl Manager {
         for ticket in waiters {
             out.push(Effect::Respond { ticket, result: Err(closed(&name, reason)) });
         }
-        if let Some(outcome) = outcome(reason, side, was_active) {
+        if let Some(outcome) =
+            outcome(reason, side, was_active).filter(|outcome| by_itself || *outcome == Outcome::Kept)
+        {
             out.push(Effect::Rated { peer: peer.node, outcome });
         }
         out.push(Effect::Closed { contract: id });
@@ -132,7 +160,9 @@ impl Manager {
             Side::Provider => self.vacate(now, name, order, reason, Vec::new(), out),
             Side::Consumer => {
                 self.forget_buy(now, &name.key, reason);
-                if tell != Tell::Awaited {
+                if relayed {
+                    self.end_renewing(&id, closed(&name, reason), out);
+                } else if tell != Tell::Awaited {
                     self.ended(&name.key, reason, out);
                 }
             }
@@ -163,31 +193,48 @@ impl Manager {
     ) {
         let Some(sale) = self.sales.get_mut(&name) else { return };
         match &mut sale.phase {
-            Phase::Asked { over, .. } => {
-                let (_, waiters) = over.get_or_insert((reason, Vec::new()));
+            Phase::Asked(_) if sale.relay.is_some() => self.end_forwarded(now, name, reason, out),
+            Phase::Asked(asked) => {
+                let (_, waiters) = asked.over.get_or_insert((reason, Vec::new()));
                 waiters.extend(waiter);
                 return;
+            }
+            Phase::Purchasing(purchasing) => {
+                let tickets = std::mem::take(&mut purchasing.tickets);
+                for ticket in tickets {
+                    refuse(ticket, lapsed(&name, reason), out);
+                }
+                self.drop_back(now, &name, reason, out);
+                self.end_held(now, name, reason, tell, out);
             }
             Phase::Ending { waiters } => {
                 push_waiter(waiters, waiter, out);
                 return;
             }
             Phase::Held => {
-                let order = sale.order;
-                self.end_hold(now, &name, tell.end(reason, now), out);
-                self.vacate(now, name, order, reason, Vec::new(), out);
-                if tell != Tell::No {
-                    let peer = rear_proto::Party { node: name.buyer, addresses: Vec::new() };
-                    self.tell(now, name, peer, reason, false, About::Hold, out);
-                }
+                self.drop_back(now, &name, reason, out);
+                self.end_held(now, name, reason, tell, out);
             }
             Phase::Live(contract) => {
                 let contract = *contract;
                 self.close_contract(now, contract, reason, tell, out);
             }
         }
-        if let Some(Phase::Ending { waiters }) = self.sales.get_mut(&name).map(|sale| &mut sale.phase) {
-            push_waiter(waiters, waiter, out);
+        match self.sales.get_mut(&name).map(|sale| &mut sale.phase) {
+            Some(Phase::Ending { waiters }) => push_waiter(waiters, waiter, out),
+            Some(Phase::Asked(_) | Phase::Held | Phase::Purchasing(_) | Phase::Live(_)) => {}
+            // Nothing of it was left to wait for.
+            None => out.extend(waiter.map(|ticket| Effect::Reply { ticket, answer: Answer::Released })),
+        }
+    }
+
+    fn end_held(&mut self, now: Time, name: Name, reason: EndReason, tell: Tell, out: &mut Vec<Effect>) {
+        let Some(order) = self.sales.get(&name).map(|sale| sale.order) else { return };
+        self.end_hold(now, &name, tell.end(reason, now), out);
+        self.vacate(now, name, order, reason, Vec::new(), out);
+        if tell != Tell::No {
+            let peer = rear_proto::Party { node: name.buyer, addresses: Vec::new() };
+            self.tell(now, name, peer, reason, false, About::Hold, out);
         }
     }
 
@@ -203,12 +250,14 @@ impl Manager {
     ) {
         let Some(sale) = self.sales.get_mut(&name) else { return };
         sale.phase = Phase::Ending { waiters };
-        let allocation = sale.allocation;
+        let (allocation, at_rear) = (sale.allocation, sale.relay.is_none_or(|relay| relay.at_rear));
         self.pending.remove(&name);
         let until = now + self.config.keys_kept;
         let rows = self.keys.close(name, order, reason, until, self.config.max_keys);
         out.extend(rows.into_iter().map(Effect::Keep));
-        out.push(Effect::Close { allocation, reason });
+        if at_rear {
+            out.push(Effect::Close { allocation, reason });
+        }
         self.chores.set(Chore::AnswerRelease(name), now + self.config.capacity_back_within);
     }
 
@@ -223,9 +272,14 @@ impl Manager {
 
     /// REAR has an allocation's capacity back.
     pub(crate) fn freed(&mut self, allocation: kernel::AllocationId, out: &mut Vec<Effect>) {
-        if let Some(name) = self.allocations.get(&allocation).copied() {
-            self.sale_over(name, out);
+        let Some(name) = self.allocations.get(&allocation).copied() else { return };
+        let Some(sale) = self.sales.get_mut(&name).filter(|sale| matches!(sale.phase, Phase::Ending { .. })) else {
+            return;
+        };
+        if let Some(relay) = &mut sale.relay {
+            relay.at_rear = false;
         }
+        self.settle_sale(name, out);
     }
 
     /// Nothing is left of a sale, or it has been waited for long enough: whoever released it is told.
@@ -235,6 +289,9 @@ impl Manager {
         }
         let Some(sale) = self.sales.remove(&name) else { return };
         self.allocations.remove(&sale.allocation);
+        if let Some(relay) = sale.relay {
+            self.fronts.remove(&relay.back);
+        }
         self.chores.cancel(&Chore::AnswerRelease(name));
         if let Phase::Ending { waiters } = sale.phase {
             out.extend(waiters.into_iter().map(|ticket| Effect::Reply { ticket, answer: Answer::Released }));

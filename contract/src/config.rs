@@ -23,6 +23,13 @@ pub struct Config {
     /// because the answer waits for the capacity.
     pub release_answer_within: Span,
 
+    // -- relaying ---------------------------------------------------------------------------------------
+    /// How much sooner than what it rests on ends what a relay promises, so that the end of a chain never ends first;
+    /// at most a tenth of the shortest time that is promised.
+    pub nesting_margin: Span,
+    /// How much of its asker's deadline a relay keeps for its own part: a sync of the disk and the way back.
+    pub hop_margin: Span,
+
     // -- the three clocks -------------------------------------------------------------------------------
     /// Within which time the peering of an own order will open, where the wish does not say.
     pub activate_within: Span,
@@ -48,6 +55,8 @@ pub struct Config {
     pub capacity_back_within: Span,
     /// The most holds, and contracts that are not yet active, that one buyer may have.
     pub pending_per_buyer: usize,
+    /// The most of them that a supernode may have, a partner's or the own domain's: it buys for many.
+    pub pending_per_partner: usize,
     /// The most of them that all buyers may have.
     pub pending: usize,
     /// The most orders and renewals that are taken of one buyer within an hour.
@@ -55,6 +64,8 @@ pub struct Config {
     /// Contracts and renewals are kept for good, also of a buyer that gives them back at once: at two kilobytes each,
     /// this is three hundred megabytes a day from one that does nothing else, and more than a busy one needs.
     pub orders_per_hour: u32,
+    /// The most that are taken of one supernode, which orders for many: ten busy buyers' worth.
+    pub orders_per_hour_per_partner: u32,
 
     // -- memory -----------------------------------------------------------------------------------------
     /// For how long a key is remembered after what it named has ended.
@@ -78,6 +89,8 @@ impl Default for Config {
             tries: 2,
             repeat_after: Span::millis(500),
             release_answer_within: Span::secs(20),
+            nesting_margin: Span::secs(1),
+            hop_margin: Span::millis(100),
             activate_within: Span::secs(10),
             max_activate_within: Span::secs(600),
             purchase_within: Span::secs(30),
@@ -88,8 +101,10 @@ impl Default for Config {
             clock_skew: Span::secs(30),
             capacity_back_within: Span::secs(15),
             pending_per_buyer: 32,
+            pending_per_partner: 1024,
             pending: 4096,
             orders_per_hour: 6000,
+            orders_per_hour_per_partner: 60_000,
             keys_kept: Span::secs(3600),
             max_keys: 65_536,
             max_refusals_per_buyer: 256,
@@ -106,8 +121,8 @@ impl Config {
     }
 
     /// Says that a buyer has had all the promises that it gets in this hour, after which time it may ask again.
-    pub(crate) fn too_many_orders(&self, retry_after: Span) -> Refusal {
-        let text = format!("this buyer has placed {} orders and renewals within an hour", self.orders_per_hour);
+    pub(crate) fn too_many_orders(most: u32, retry_after: Span) -> Refusal {
+        let text = format!("this buyer has placed {most} orders and renewals within an hour");
         Refusal::new(Code::Overloaded, text).retry_after(retry_after)
     }
 

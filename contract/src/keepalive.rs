@@ -61,7 +61,7 @@ impl Manager {
             contracts.iter().partition(|id| shared.is_some_and(|shared| shared.contains(*id)));
         let dead = rest.into_iter().filter(|id| !undecided || self.contracts.contains_key(id)).collect();
         for id in live {
-            self.feed(id, now);
+            self.feed(now, id, now, out);
         }
         out.push(Effect::Reply { ticket, answer: Answer::Dead(dead) });
     }
@@ -81,16 +81,17 @@ impl Manager {
             if dead.contains(id) {
                 self.close_contract(now, *id, EndReason::Forgotten, Tell::No, out);
             } else {
-                self.feed(*id, sent);
+                self.feed(now, *id, sent, out);
             }
         }
     }
 
     /// The other party was surely alive at this time: the lease counts from then.
-    fn feed(&mut self, id: ContractId, heard: Time) {
+    fn feed(&mut self, now: Time, id: ContractId, heard: Time, out: &mut Vec<Effect>) {
         let (lease, until) = (Expiry::Lease(id), heard + self.config.lease);
         if self.expiries.at(&lease).is_some_and(|at| at < until) {
             self.expiries.set(lease, until);
         }
+        self.heard_again(now, id, out);
     }
 }

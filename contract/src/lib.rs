@@ -3,7 +3,7 @@
 //! It decides, on both sides, about RESERVE, PURCHASE, RENEW, RELEASE and KEEPALIVE; it makes and checks every
 //! signature on a promise; and it watches the three clocks that end a contract. It never decides about capacity
 //! (REAR does, and is asked), about channels (Network) or workloads (Virtual Fabric), it has no clock, socket or disk,
-//! and it does not relay: a contract here rests on this node's own capacity or serves this node's own needs.
+//! but at a supernode a contract may rest on one that it has bought one hop on (`relay`).
 //!
 //! ```text
 //!      buyer                                   seller
@@ -17,6 +17,7 @@
 //!      Ended ◄── Released ◄──────────────────── Freed ◄──┘
 //! ```
 
+mod admit;
 mod agreement;
 pub mod audit;
 mod buyer;
@@ -26,8 +27,10 @@ mod keepalive;
 mod keys;
 pub mod mail;
 mod manager;
+mod purchase;
 mod quota;
 mod record;
+mod relay;
 mod release;
 mod renew;
 mod restore;
@@ -42,4 +45,4 @@ mod tests;
 pub use config::Config;
 pub use mail::{Effect, Input};
 pub use manager::Manager;
-pub use view::{ContractState, ContractView, ReservationState, ReservationView};
+pub use view::{ContractState, ContractView, Part, ReservationState, ReservationView};

@@ -6,8 +6,8 @@ use kernel::{AllocationId, AskId, ContractId, DomainKey, Key, NodeId, Rng, Ticke
 use rear_proto::{
     Answer, Code, Refusal, Request, Signed, Signer, Trace,
     flavour::Party,
-    local::Me,
-    membership::Credentials,
+    local::{Caller, Me, Partner},
+    membership::{Credentials, Role},
     message::{EndReason, Extensions},
 };
 
@@ -20,6 +20,7 @@ use crate::{
     mail::{Effect, Input},
     quota::Quota,
     record::{HoldRecord, Name},
+    relay::Renewing,
     release::Telling,
     seller::Sale,
     timers::Timers,
@@ -32,6 +33,9 @@ pub struct Manager {
     pub(crate) signer: Signer,
     pub(crate) me: NodeId,
     pub(crate) domain: DomainKey,
+    pub(crate) role: Role,
+    /// Domains whose supernodes may vouch for what comes from there.
+    pub(crate) partners: BTreeMap<DomainKey, Partner>,
     pub(crate) rng: Rng,
     /// Own proof of membership; without it nothing is bought or sold.
     pub(crate) credentials: Option<Credentials>,
@@ -48,6 +52,10 @@ pub struct Manager {
     pub(crate) pending: BTreeSet<Name>,
     /// What this node asks for, holds and has bought, by key.
     pub(crate) buys: BTreeMap<Key, Buy>,
+    /// At a relay: the order that each of its own is for, by key, for as long as anything of it is left.
+    pub(crate) fronts: BTreeMap<Key, Name>,
+    /// At a relay: renewals that are asked for one hop on, by the contract there.
+    pub(crate) renewing: BTreeMap<ContractId, Renewing>,
     /// Holds, given and taken, and those that ended not long ago.
     pub(crate) holds: BTreeMap<Name, HoldRecord>,
     /// Those of them that have ended or were purchased, by when.
@@ -121,12 +129,14 @@ pub(crate) enum Expiry {
 impl Manager {
     /// Makes a manager without a memory.
     pub fn new(config: Config, me: Me, rng: Rng) -> Self {
-        let Me { signer, domain, role: _ } = me;
+        let Me { signer, domain, role } = me;
         Self {
             me: signer.id(),
             config,
             signer,
             domain,
+            role,
+            partners: BTreeMap::new(),
             rng,
             credentials: None,
             storage: true,
@@ -135,6 +145,8 @@ impl Manager {
             allocations: BTreeMap::new(),
             pending: BTreeSet::new(),
             buys: BTreeMap::new(),
+            fronts: BTreeMap::new(),
+            renewing: BTreeMap::new(),
             holds: BTreeMap::new(),
             ended_holds: BTreeSet::new(),
             contracts: BTreeMap::new(),
@@ -168,19 +180,25 @@ impl Manager {
         ask
     }
 
+    #[allow(clippy::too_many_arguments, reason = "who asks for what, as whom, and for which story")]
     fn asked(
         &mut self,
         now: Time,
         ticket: Ticket,
         from: NodeId,
+        caller: Caller,
         request: &Request,
         trace: Trace,
         out: &mut Vec<Effect>,
     ) {
+        let begins = matches!(request, Request::Reserve(_) | Request::Purchase(_) | Request::Renew(_));
+        if begins && let Err(refusal) = self.may_trade(&caller) {
+            return refuse(ticket, refusal, out);
+        }
         match request {
-            Request::Reserve(reserve) => self.asked_reserve(now, ticket, from, reserve, trace, out),
+            Request::Reserve(reserve) => self.asked_reserve(now, ticket, from, caller, reserve, trace, out),
             Request::Purchase(buy) => self.asked_purchase(now, ticket, from, buy, trace, out),
-            Request::Renew(renew) => self.asked_renew(now, ticket, from, renew, out),
+            Request::Renew(renew) => self.asked_renew(now, ticket, from, caller, renew, trace, out),
             Request::Release(release) => self.asked_release(now, ticket, from, release, out),
             Request::Keepalive(keepalive) => self.asked_keepalive(now, ticket, from, &keepalive.contracts, out),
             Request::Hello(_)
@@ -211,8 +229,8 @@ impl Manager {
     }
 
     /// Says whether the far end of a contract's channel is of another domain.
-    pub fn is_abroad(&self, _contract: &ContractId) -> bool {
-        false
+    pub fn is_abroad(&self, contract: &ContractId) -> bool {
+        self.contracts.get(contract).is_some_and(|agreement| agreement.record.abroad)
     }
 
     fn peer_up(&mut self, now: Time, node: NodeId, out: &mut Vec<Effect>) {
@@ -226,9 +244,7 @@ impl Manager {
             self.close_contract(now, contract, EndReason::Removed, Tell::No, out);
         }
         self.give_up_seller(now, &node, out);
-        let first = Name { buyer: node, key: Key([0; 16]) };
-        let sales: Vec<Name> =
-            self.sales.range(first..).map(|(name, _)| *name).take_while(|name| name.buyer == node).collect();
+        let sales: Vec<Name> = self.sales.range(Name::all_of(node)).map(|(name, _)| *name).collect();
         for name in sales {
             self.end_sale(now, name, EndReason::Removed, Tell::No, None, out);
         }
@@ -284,9 +300,12 @@ impl kernel::Manager for Manager {
             }
             Input::Activated { contract } => self.activated(now, contract, out),
             Input::RenewByHand { ticket, contract } => self.renew_by_hand(now, ticket, contract, out),
-            Input::Resolved { .. } | Input::Partners(_) => {}
-            Input::Asked { ticket, from, caller: _, request, trace } => {
-                self.asked(now, ticket, from, &request, trace, out)
+            Input::Resolved { allocation, way } => self.resolved(now, allocation, way, out),
+            Input::Partners(partners) => {
+                self.partners = partners.into_iter().map(|partner| (partner.domain.key, partner)).collect();
+            }
+            Input::Asked { ticket, from, caller, request, trace } => {
+                self.asked(now, ticket, from, caller, &request, trace, out);
             }
             Input::Answered { ask, from: _, answer } => self.answered(now, ask, answer, out),
             Input::PeerUp { node } => self.peer_up(now, node, out),

@@ -146,6 +146,9 @@ impl Manager {
         if telling.awaited && name.buyer == self.me {
             self.ended(&name.key, telling.reason, out);
         }
+        if name.buyer == self.me {
+            self.back_told(&name.key, out);
+        }
     }
 
     /// A node can be reached again: it is told at once what it has still to be told.
@@ -178,7 +181,8 @@ impl Manager {
         let Release { key, buyer, reason, .. } = *release;
         let name = Name { buyer, key };
         // Whoever says so knows already; only where the capacity's return is awaited, the own answer still counts.
-        if self.tellings.get(&name).is_some_and(|telling| telling.peer.node == from && !telling.awaited) {
+        let awaited = self.fronts.contains_key(&key) && buyer == self.me;
+        if self.tellings.get(&name).is_some_and(|telling| telling.peer.node == from && !telling.awaited && !awaited) {
             self.told(&name, out);
         }
         if buyer == from && buyer != self.me {

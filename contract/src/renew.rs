@@ -3,14 +3,13 @@
 use kernel::{AskId, ContractId, NodeId, Span, Ticket, Time};
 use rear_proto::{
     Answer, Code, Refusal, Renewal, RenewalAsk, Request, Row, Signed, Table, Trace,
-    local::{Outcome, Side},
+    local::{Caller, Outcome, Side},
     message::Renew,
 };
 
 use crate::{
     agreement::{Agreement, Renewing},
     buyer::is_silence,
-    config::HOUR,
     keys::{closed, reused},
     mail::Effect,
     manager::{Chore, Expiry, Manager, Purpose, none_yet, refuse},
@@ -22,27 +21,36 @@ impl Manager {
     // -- as a seller ------------------------------------------------------------------------------------
 
     /// RENEW.
+    #[allow(clippy::too_many_arguments, reason = "who asks for what, as whom, and for which story")]
     pub(crate) fn asked_renew(
         &mut self,
         now: Time,
         ticket: Ticket,
         from: NodeId,
+        caller: Caller,
         renew: &Renew,
+        trace: Trace,
         out: &mut Vec<Effect>,
     ) {
-        match self.grant_renewal(now, &from, renew, out) {
-            Ok(renewal) => out.push(Effect::Reply { ticket, answer: Answer::Renewed(renewal) }),
+        match self.grant_renewal(now, ticket, &from, &caller, renew, trace, out) {
+            Ok(Some(renewal)) => out.push(Effect::Reply { ticket, answer: Answer::Renewed(renewal) }),
+            // It is asked for one hop on.
+            Ok(None) => {}
             Err(refusal) => refuse(ticket, refusal, out),
         }
     }
 
+    #[allow(clippy::too_many_arguments, reason = "who asks for what, as whom, and for which story")]
     fn grant_renewal(
         &mut self,
         now: Time,
+        ticket: Ticket,
         from: &NodeId,
+        caller: &Caller,
         renew: &Renew,
+        trace: Trace,
         out: &mut Vec<Effect>,
-    ) -> Result<Signed<Renewal>, Refusal> {
+    ) -> Result<Option<Signed<Renewal>>, Refusal> {
         let ask = renew.ask.open(from).map_err(|error| Refusal::new(Code::Malformed, error.to_string()))?;
         self.check_clock(now, renew.now)?;
         self.check_storage()?;
@@ -63,11 +71,17 @@ impl Manager {
         }
         if let Some(before) = agreement.renewals.get(ask.n as usize - 1) {
             let same = before.claimed().is_some_and(|renewal| renewal.ask.digest() == renew.ask.digest());
-            return if same { Ok(before.clone()) } else { Err(reused(&agreement.name())) };
+            return if same { Ok(Some(before.clone())) } else { Err(reused(&agreement.name())) };
         }
         check_terms(ask, agreement, self.config.max_term, self.config.max_total_term)?;
-        let taken = self.quota.take(now, from, HOUR, self.config.orders_per_hour);
-        taken.map_err(|after| self.config.too_many_orders(after))?;
+        if self.join_renewal(ticket, &id, renew)? {
+            return Ok(None);
+        }
+        self.count_promise(now, from, caller)?;
+        let Some(agreement) = self.contracts.get_mut(&id) else { return Ok(None) };
+        if agreement.record.link.is_some() {
+            return self.forward_renewal(now, ticket, id, renew, trace, out).map(|()| None);
+        }
         let renewal =
             Renewal { ask: renew.ask.clone(), price: agreement.price, term: ask.term, at: now, extensions: none_yet() };
         let signed = Signed::new(renewal, &self.signer);
@@ -76,7 +90,7 @@ impl Manager {
         let ends = agreement.ends();
         self.expiries.set(Expiry::Term(id), ends);
         out.push(Effect::Changed { contract: id });
-        Ok(signed)
+        Ok(Some(signed))
     }
 
     // -- as a buyer -------------------------------------------------------------------------------------
@@ -97,7 +111,11 @@ impl Manager {
 
     /// The operator wants a contract renewed now.
     pub(crate) fn renew_by_hand(&mut self, now: Time, ticket: Ticket, id: ContractId, out: &mut Vec<Effect>) {
+        let relayed = self.is_back(&id);
         let refusal = match self.contracts.get_mut(&id) {
+            Some(_) if relayed => {
+                Refusal::new(Code::Unavailable, format!("contract {id} is renewed when the one that it backs is"))
+            }
             None => Refusal::new(Code::NotFound, format!("there is no contract {id}")),
             Some(agreement) if agreement.record.side == Side::Provider => {
                 Refusal::new(Code::Unavailable, format!("contract {id} is renewed by its buyer, not by its seller"))
@@ -146,6 +164,9 @@ impl Manager {
         answer: Result<Answer, Refusal>,
         out: &mut Vec<Effect>,
     ) {
+        if self.answered_onward(now, id, ask, &answer, out) {
+            return;
+        }
         let repeat_after = self.config.repeat_after;
         let Some(agreement) = self.contracts.get_mut(&id).filter(|agreement| agreement.is_live()) else { return };
         let Some(renewing) = agreement.renewing.as_mut() else { return };
@@ -256,7 +277,8 @@ fn respond(waiters: Vec<Ticket>, result: &Result<(), Refusal>, out: &mut Vec<Eff
     out.extend(waiters.into_iter().map(|ticket| Effect::Respond { ticket, result: result.clone() }));
 }
 
-fn row(id: ContractId, n: u32, renewal: &Signed<Renewal>) -> Row {
+/// Returns the row that keeps a renewal.
+pub(crate) fn row(id: ContractId, n: u32, renewal: &Signed<Renewal>) -> Row {
     let key = [id.as_bytes(), &n.to_be_bytes()].concat();
     Row::put(Table::Renewals, key, &RenewalRecord { renewal: renewal.clone() })
 }

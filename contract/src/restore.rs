@@ -13,6 +13,7 @@ use crate::{
     mail::Effect,
     manager::{Expiry, Manager},
     record::{ContractRecord, End, HoldRecord, KeyRecord, Name, RenewalRecord},
+    relay::{Relay, forwarding},
     release::About,
     seller::{Phase, Sale},
 };
@@ -80,6 +81,7 @@ impl Manager {
         for name in names {
             self.revive_hold(now, name, out);
         }
+        self.rejoin(now, out);
         // Whatever ended while the node was down ends here.
         self.wake(now, out);
     }
@@ -98,8 +100,8 @@ impl Manager {
         let Some(order) = order else { return };
         match side {
             Side::Provider => {
-                let allocation = node(&name.buyer, &name.key);
-                self.sales.insert(name, Sale { order: order.digest(), allocation, phase: Phase::Live(id) });
+                let (allocation, relay) = (agreement.allocation(), self.revived_relay(&agreement));
+                self.sales.insert(name, Sale { order: order.digest(), allocation, phase: Phase::Live(id), relay });
                 self.allocations.insert(allocation, name);
                 if !agreement.record.was_active {
                     self.pending.insert(name);
@@ -112,6 +114,7 @@ impl Manager {
                     seller: peer,
                     mode: agreement.order.mode,
                     order,
+                    endorsement: None,
                     renew: agreement.record.renew,
                     stage: Stage::Live(id),
                 };
@@ -122,7 +125,11 @@ impl Manager {
         let first = agreement.record.since + agreement.activate_within;
         let activate_by = if agreement.record.was_active { again } else { first.max(again) };
         let (ends, router, bought) = (agreement.ends(), agreement.router(), agreement.bought());
+        let relayed = agreement.record.link.is_some();
         self.bring_to_life(agreement, now, activate_by, now);
+        if relayed {
+            return;
+        }
         if ends <= now {
             return self.close_contract(now, id, EndReason::Expired, Tell::Yes, out);
         }
@@ -147,8 +154,12 @@ impl Manager {
         let Some(order) = hold.reserved.claimed().map(|reserved| reserved.order) else { return };
         match side {
             Side::Provider => {
-                let allocation = node(&name.buyer, &name.key);
-                self.sales.insert(name, Sale { order: order.digest(), allocation, phase: Phase::Held });
+                let relay = hold.link.map(|link| {
+                    self.fronts.insert(link.other.key, name);
+                    Relay { back: link.other.key, margin: link.margin, leaves: link.leaves, at_rear: true }
+                });
+                let allocation = if relay.is_some() { forwarding(&name) } else { node(&name.buyer, &name.key) };
+                self.sales.insert(name, Sale { order: order.digest(), allocation, phase: Phase::Held, relay });
                 self.allocations.insert(allocation, name);
                 self.pending.insert(name);
             }
@@ -158,6 +169,7 @@ impl Manager {
                     trace: Trace::None,
                     seller: peer,
                     order,
+                    endorsement: None,
                     mode: Mode::Hold,
                     renew: hold.renew,
                     stage: Stage::Held,

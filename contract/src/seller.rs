@@ -1,24 +1,25 @@
-//! The seller's part: RESERVE and PURCHASE are checked, REAR is asked, holds and contracts are signed.
+//! The seller's part: REAR is asked for what was ordered, holds and contracts are signed.
 
-use kernel::{AllocationId, ContractId, Digest, Key, NodeId, Span, Ticket, Time};
+use kernel::{AllocationId, ContractId, Digest, FlavourId, NodeId, Span, Ticket, Time};
 use rear_proto::{
     Answer, Code, Contract, Endorsement, Mode, Order, Party, Refusal, Reserved, Row, Signed, Table, Trace,
     contract::Held,
-    local::Side,
-    message::{Buy, EndReason, Reserve},
+    local::{Caller, Side},
+    membership::Role,
+    message::{EndReason, Reserve},
     price::Rate,
     story::Deed,
     tunnel,
 };
 
 use crate::{
+    admit::{MAX_DEADLINE, check_age},
     agreement::{Agreement, node},
-    close::Tell,
-    config::{Config, HOUR},
-    keys::{closed, reused},
+    keys::closed,
     mail::Effect,
     manager::{Expiry, Manager, none_yet, refuse},
     record::{ContractRecord, HoldRecord, Name},
+    relay::{self, Relay},
 };
 
 /// What a buyer has asked for.
@@ -28,23 +29,19 @@ pub(crate) struct Sale {
     pub(crate) order: Digest,
     pub(crate) allocation: AllocationId,
     pub(crate) phase: Phase,
+    /// What it rests on, where that is not this node's own capacity.
+    pub(crate) relay: Option<Relay>,
 }
 
 /// How far a sale has come.
 #[derive(Debug)]
 pub(crate) enum Phase {
-    /// REAR is asked.
-    Asked {
-        order: Box<Signed<Order>>,
-        /// Who waits for the answer: the asker, and its repeats.
-        tickets: Vec<Ticket>,
-        trace: Trace,
-        deadline: Span,
-        /// That it was released meanwhile, and who waits for that.
-        over: Option<(EndReason, Vec<Ticket>)>,
-    },
+    /// Discovery, REAR or the next hop is asked.
+    Asked(Box<Asked>),
     /// It is held.
     Held,
+    /// The next hop is asked to sell what it holds.
+    Purchasing(Box<relay::Purchasing>),
     /// It is a contract.
     Live(ContractId),
     /// It has ended, and its capacity is not yet back.
@@ -54,170 +51,98 @@ pub(crate) enum Phase {
     },
 }
 
-/// How long after an order was placed what comes of it may begin: what verification of a contract allows.
-const LATEST_START: Span = Span::secs(60);
+/// What is asked for, and by whom.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) order: Signed<Order>,
+    /// Who vouches for the buyer's tunnel key.
+    pub(crate) endorsement: Endorsement,
+    pub(crate) caller: Caller,
+    /// Whether the far end of the channel to come is of another domain.
+    pub(crate) abroad: bool,
+    /// Who waits for the answer: the asker, and its repeats.
+    pub(crate) tickets: Vec<Ticket>,
+    pub(crate) trace: Trace,
+    pub(crate) deadline: Span,
+    /// Until when an answer is of use.
+    pub(crate) until: Time,
+    /// Since when it is asked for.
+    pub(crate) since: Time,
+    /// Whether Discovery has still to say where it leads.
+    pub(crate) resolving: bool,
+    /// That it was released meanwhile, and who waits for that.
+    pub(crate) over: Option<(EndReason, Vec<Ticket>)>,
+}
 
-/// The most repeats of a RESERVE that wait for REAR together.
-const MAX_TICKETS: usize = 8;
-
-/// The longest deadline that is believed: what a refusal is remembered for is twice that.
-const MAX_DEADLINE: Span = Span::secs(60);
+/// What a contract is drawn up of.
+pub(crate) struct Drawn {
+    pub(crate) signed: Signed<Order>,
+    pub(crate) order: Order,
+    pub(crate) held: Option<Held>,
+    /// Whether the far end of its channel is of another domain.
+    pub(crate) abroad: bool,
+}
 
 impl Manager {
     /// RESERVE.
+    #[allow(clippy::too_many_arguments, reason = "who asks for what, as whom, and for which story")]
     pub(crate) fn asked_reserve(
         &mut self,
         now: Time,
         ticket: Ticket,
         from: NodeId,
+        caller: Caller,
         reserve: &Reserve,
         trace: Trace,
         out: &mut Vec<Effect>,
     ) {
-        let order = match self.admit(now, &from, reserve) {
-            Ok(order) => order,
+        let (order, abroad) = match self.admit(now, &from, &caller, reserve) {
+            Ok(admitted) => admitted,
             Err(refusal) => return refuse(ticket, refusal, out),
         };
-        let (name, digest) = (Name { buyer: from, key: order.key }, reserve.order.digest());
-        if self.repeats(now, ticket, &name, &digest, out) {
+        let name = Name { buyer: from, key: order.key };
+        if self.repeats(now, ticket, &name, reserve, out) {
             return;
         }
-        if let Err(refusal) = self.within_limits(now, order) {
+        let within = self.within_limits(now, &caller, order);
+        if let Err(refusal) = within.and_then(|()| self.count_promise(now, &from, &caller)) {
             return refuse(ticket, refusal, out);
         }
-        if let Err(after) = self.quota.take(now, &from, HOUR, self.config.orders_per_hour) {
-            return refuse(ticket, self.config.too_many_orders(after), out);
-        }
-        let allocation = node(&from, &order.key);
-        let phase = Phase::Asked {
-            order: Box::new(reserve.order.clone()),
+        let (allocation, flavour) = (node(&from, &order.key), order.flavour);
+        let deadline = reserve.deadline.min(MAX_DEADLINE);
+        let resolving = self.role == Role::Supernode;
+        let asked = Asked {
+            order: reserve.order.clone(),
+            endorsement: reserve.endorsement.clone(),
+            caller,
+            abroad,
             tickets: vec![ticket],
             trace,
-            deadline: reserve.deadline.min(MAX_DEADLINE),
+            deadline,
+            until: now + deadline,
+            since: relay::before(now, relay::age(&reserve.extensions)),
+            resolving,
             over: None,
         };
-        self.sales.insert(name, Sale { order: digest, allocation, phase });
+        let order = reserve.order.digest();
+        self.sales.insert(name, Sale { order, allocation, phase: Phase::Asked(Box::new(asked)), relay: None });
         self.allocations.insert(allocation, name);
         self.pending.insert(name);
+        if resolving {
+            out.push(Effect::Resolve { allocation, flavour, caller });
+        } else {
+            self.draw_up(&name, flavour, out);
+        }
+    }
+
+    /// Asks REAR for what was ordered, which is of this flavour here.
+    pub(crate) fn draw_up(&mut self, name: &Name, flavour: FlavourId, out: &mut Vec<Effect>) {
+        let Some(Sale { allocation, phase: Phase::Asked(asked), .. }) = self.sales.get(name) else { return };
+        let Some(order) = asked.order.claimed() else { return };
+        let Order { partition, ceiling, .. } = order;
+        let (trace, buyer) = (asked.trace, name.buyer);
         out.push(Effect::Did(trace, Deed::ContractDrawn));
-        out.push(Effect::Reserve {
-            allocation,
-            buyer: from,
-            flavour: order.flavour,
-            partition: order.partition,
-            ceiling: order.ceiling,
-            trace,
-        });
-    }
-
-    /// Checks who asks, and whether this node can promise anything now.
-    fn admit<'a>(&self, now: Time, from: &NodeId, reserve: &'a Reserve) -> Result<&'a Order, Refusal> {
-        let malformed = |text: String| Refusal::new(Code::Malformed, text);
-        let order = reserve.order.open(from).map_err(|error| malformed(error.to_string()))?;
-        if order.buyer != *from || order.seller != self.me || order.buyer == order.seller {
-            return Err(malformed(format!("order {} is not one of the sender's to this node", order.key)));
-        }
-        if let Err(error) = reserve.endorsement.verify(&order.tunnel_key, from, &self.domain, |_| false, now) {
-            let text = format!("the endorsement of order {} does not hold: {error}", order.key);
-            return Err(Refusal::new(Code::NotAMember, text));
-        }
-        self.check_clock(now, reserve.now)?;
-        self.check_storage()?;
-        Ok(order)
-    }
-
-    /// Checks that the asker's clock is near enough to this node's.
-    pub(crate) fn check_clock(&self, now: Time, theirs: Time) -> Result<(), Refusal> {
-        let apart = now.since(theirs).max(theirs.since(now));
-        if apart <= self.config.clock_skew {
-            return Ok(());
-        }
-        let text = format!("the clocks of the two nodes differ by {apart}, over {}", self.config.clock_skew);
-        Err(Refusal::new(Code::ClockSkew, text))
-    }
-
-    /// Checks that a promise can be kept.
-    pub(crate) fn check_storage(&self) -> Result<(), Refusal> {
-        if self.storage { Ok(()) } else { Err(Code::Storage.into()) }
-    }
-
-    /// Answers a RESERVE whose key is known; says whether it was.
-    fn repeats(&mut self, now: Time, ticket: Ticket, name: &Name, digest: &Digest, out: &mut Vec<Effect>) -> bool {
-        let Some(sale) = self.sales.get_mut(name) else {
-            return match self.keys.refusal(now, name, digest) {
-                Some(refusal) => {
-                    refuse(ticket, refusal, out);
-                    true
-                }
-                None => false,
-            };
-        };
-        if sale.order != *digest {
-            refuse(ticket, reused(name), out);
-            return true;
-        }
-        let answer = match &mut sale.phase {
-            Phase::Asked { tickets, .. } if tickets.len() < MAX_TICKETS => {
-                tickets.push(ticket);
-                return true;
-            }
-            Phase::Asked { .. } => Refusal::from(Code::Overloaded).into(),
-            Phase::Held => self.held_answer(name),
-            Phase::Live(contract) => {
-                let contract = *contract;
-                self.first_answer(&contract)
-            }
-            Phase::Ending { .. } => closed(name, self.keys.closed(now, name).unwrap_or(EndReason::Released)).into(),
-        };
-        out.push(Effect::Reply { ticket, answer });
-        true
-    }
-
-    fn held_answer(&self, name: &Name) -> Answer {
-        match self.holds.get(name) {
-            Some(hold) => Answer::Reserved(hold.reserved.clone()),
-            None => Refusal::from(Code::NotFound).into(),
-        }
-    }
-
-    /// Returns what the RESERVE of a contract was answered with: the hold, where there was one.
-    fn first_answer(&self, contract: &ContractId) -> Answer {
-        let Some(agreement) = self.contracts.get(contract) else { return Refusal::from(Code::NotFound).into() };
-        let signed = &agreement.record.contract;
-        match signed.claimed().and_then(|contract| contract.held) {
-            Some(held) => Answer::Reserved(held.reserved),
-            None => Answer::Contract(signed.clone()),
-        }
-    }
-
-    /// Checks an order against this node's own limits.
-    fn within_limits(&self, now: Time, order: &Order) -> Result<(), Refusal> {
-        let refusal = |code, text: String| Err(Refusal::new(code, text));
-        let Config { max_term, max_activate_within, pending, pending_per_buyer, .. } = &self.config;
-        if self.credentials.is_none() {
-            return refusal(Code::Unavailable, "the seller has no proof of its own membership yet".to_owned());
-        }
-        let apart = now.since(order.placed).max(order.placed.since(now));
-        if apart > LATEST_START {
-            return refusal(Code::Expired, format!("order {} was placed {apart} ago", order.key));
-        }
-        if order.term == Span::ZERO {
-            return refusal(Code::Malformed, format!("order {} has no term", order.key));
-        }
-        if order.term > *max_term {
-            return refusal(Code::TooLarge, format!("the term {} is over this seller's {max_term}", order.term));
-        }
-        if order.activate_within > *max_activate_within {
-            let text = format!("activate within {} is over this seller's {max_activate_within}", order.activate_within);
-            return refusal(Code::TooLarge, text);
-        }
-        let first = Name { buyer: order.buyer, key: Key([0; 16]) };
-        let own = self.pending.range(first..).take_while(|name| name.buyer == order.buyer).count();
-        if own >= *pending_per_buyer || self.pending.len() >= *pending {
-            let text = format!("this buyer has {own} holds and contracts that are not active yet");
-            return Err(Refusal::new(Code::Overloaded, text).retry_after(self.config.activate_within));
-        }
-        Ok(())
+        out.push(Effect::Reserve { allocation: *allocation, buyer, flavour, partition, ceiling, trace });
     }
 
     /// REAR has reserved it.
@@ -227,26 +152,33 @@ impl Manager {
             return out.push(Effect::Close { allocation, reason: EndReason::Released });
         };
         let Some(sale) = self.sales.get_mut(&name) else { return };
-        let digest = sale.order;
-        if !matches!(sale.phase, Phase::Asked { .. }) {
+        if !matches!(&sale.phase, Phase::Asked(_)) || sale.relay.is_some() {
             return;
         }
-        let Phase::Asked { order: signed, tickets, trace, over, .. } =
-            std::mem::replace(&mut sale.phase, Phase::Ending { waiters: Vec::new() })
-        else {
+        let digest = sale.order;
+        let Phase::Asked(asked) = std::mem::replace(&mut sale.phase, Phase::Ending { waiters: Vec::new() }) else {
             return;
         };
+        let Asked { order: signed, abroad, tickets, trace, over, .. } = *asked;
         let (Some(order), None) = (signed.claimed(), &over) else {
             let (reason, waiters) = over.unwrap_or((EndReason::Released, Vec::new()));
             return self.take_back(now, name, digest, reason, (tickets, waiters), out);
         };
-        let late = now.since(order.placed).max(order.placed.since(now)) > LATEST_START;
-        if late || self.credentials.is_none() {
+        if check_age(now, &order).is_err() || self.credentials.is_none() {
             return self.take_back(now, name, digest, EndReason::Expired, (tickets, Vec::new()), out);
         }
         let answer = match order.mode {
-            Mode::Direct => self.sign_contract(now, name, *signed, &order, None, price, trace, out),
-            Mode::Hold => Some(self.sign_hold(now, name, *signed, &order, price, out)),
+            Mode::Direct => {
+                let drawn = Drawn { signed, order, held: None, abroad };
+                self.sign_contract(now, name, drawn, price, trace, out)
+            }
+            Mode::Hold => {
+                let purchase_within = self.config.purchase_within;
+                let extensions = none_yet();
+                let reserved =
+                    Reserved { order: signed, price, term: order.term, purchase_within, at: now, extensions };
+                Some(self.sign_hold(now, name, reserved, abroad, out))
+            }
         };
         let Some(answer) = answer else {
             return self.take_back(now, name, digest, EndReason::Released, (tickets, Vec::new()), out);
@@ -270,16 +202,17 @@ impl Manager {
         self.vacate(now, name, order, reason, released, out);
     }
 
-    /// REAR can't reserve it.
+    /// It is not to be had: REAR can't reserve it, or it leads nowhere.
     pub(crate) fn denied(&mut self, now: Time, allocation: AllocationId, refusal: Refusal, out: &mut Vec<Effect>) {
         let Some(name) = self.allocations.get(&allocation).copied() else { return };
-        if !self.sales.get(&name).is_some_and(|sale| matches!(sale.phase, Phase::Asked { .. })) {
+        if !self.sales.get(&name).is_some_and(|sale| matches!(sale.phase, Phase::Asked(_)) && sale.relay.is_none()) {
             return;
         }
         let Some(sale) = self.sales.remove(&name) else { return };
         self.allocations.remove(&allocation);
         self.pending.remove(&name);
-        let Phase::Asked { tickets, deadline, over, .. } = sale.phase else { return };
+        let Phase::Asked(asked) = sale.phase else { return };
+        let Asked { tickets, deadline, over, .. } = *asked;
         let most = self.config.max_refusals_per_buyer;
         let until = now + deadline.times(2);
         if let Some((reason, waiters)) = over {
@@ -293,26 +226,25 @@ impl Manager {
         }
     }
 
-    fn sign_hold(
+    /// Signs that something is held.
+    pub(crate) fn sign_hold(
         &mut self,
         now: Time,
         name: Name,
-        signed: Signed<Order>,
-        order: &Order,
-        price: Rate,
+        reserved: Reserved,
+        abroad: bool,
         out: &mut Vec<Effect>,
     ) -> Answer {
-        let purchase_within = self.config.purchase_within;
-        let reserved =
-            Reserved { order: signed, price, term: order.term, purchase_within, at: now, extensions: none_yet() };
         let hold = HoldRecord {
+            lapses: now + reserved.purchase_within,
             reserved: Signed::new(reserved, &self.signer),
             side: Side::Provider,
             peer: Party { node: name.buyer, addresses: Vec::new() },
             renew: false,
-            lapses: now + purchase_within,
             purchased: None,
             end: None,
+            abroad,
+            link: self.hold_link(&name),
         };
         out.push(Effect::Keep(Row::put(Table::Reservations, name.bytes(), &hold)));
         self.expiries.set(Expiry::Hold(name), hold.lapses);
@@ -324,18 +256,18 @@ impl Manager {
         answer
     }
 
-    #[allow(clippy::too_many_arguments, reason = "what a contract is made of")]
-    fn sign_contract(
+    /// Signs a contract over this node's own capacity.
+    pub(crate) fn sign_contract(
         &mut self,
         now: Time,
         name: Name,
-        signed: Signed<Order>,
-        order: &Order,
-        held: Option<Held>,
+        drawn: Drawn,
         price: Rate,
         trace: Trace,
         out: &mut Vec<Effect>,
     ) -> Option<Answer> {
+        let Drawn { signed, order, held, abroad } = drawn;
+        let tunnel_key = tunnel::public(&tunnel::secret(&self.signer, &order.key));
         let contract = Contract {
             order: signed,
             held,
@@ -344,8 +276,8 @@ impl Manager {
             term: order.term,
             activate_within: order.activate_within,
             backed_by: None,
-            tunnel_key: tunnel::public(&tunnel::secret(&self.signer, &order.key)),
-            endorsement: Endorsement::Member(self.credentials.clone()?),
+            tunnel_key,
+            endorsement: self.own_endorsement(tunnel_key)?,
             extensions: none_yet(),
         };
         let agreement = Agreement::new(ContractRecord {
@@ -356,6 +288,8 @@ impl Manager {
             renew: false,
             was_active: false,
             end: None,
+            abroad,
+            link: None,
         })?;
         let (id, activate_by) = (agreement.id, now + agreement.activate_within);
         let sale = self.sales.get_mut(&name)?;
@@ -371,80 +305,13 @@ impl Manager {
         Some(answer)
     }
 
-    /// PURCHASE.
-    pub(crate) fn asked_purchase(
-        &mut self,
-        now: Time,
-        ticket: Ticket,
-        from: NodeId,
-        buy: &Buy,
-        trace: Trace,
-        out: &mut Vec<Effect>,
-    ) {
-        match self.purchase(now, &from, buy, trace, out) {
-            Ok(answer) => out.push(Effect::Reply { ticket, answer }),
-            Err(refusal) => refuse(ticket, refusal, out),
-        }
+    /// Vouches for an own tunnel key: a member by its credentials; a supernode, whose word counts across borders too,
+    /// by its signature.
+    pub(crate) fn own_endorsement(&self, key: [u8; 32]) -> Option<Endorsement> {
+        let credentials = self.credentials.clone()?;
+        Some(match self.role {
+            Role::Supernode => Endorsement::vouch(key, credentials, &self.signer),
+            Role::Node | Role::Catalogue => Endorsement::Member(credentials),
+        })
     }
-
-    fn purchase(
-        &mut self,
-        now: Time,
-        from: &NodeId,
-        buy: &Buy,
-        trace: Trace,
-        out: &mut Vec<Effect>,
-    ) -> Result<Answer, Refusal> {
-        let purchase = buy.purchase.open(from).map_err(|error| Refusal::new(Code::Malformed, error.to_string()))?;
-        self.check_clock(now, buy.now)?;
-        self.check_storage()?;
-        let name = Name { buyer: *from, key: purchase.key };
-        let not_held = || Refusal::new(Code::NotFound, format!("nothing is held for the sender under {}", name.key));
-        let Some(sale) = self.sales.get(&name) else {
-            return Err(self.keys.closed(now, &name).map_or_else(not_held, |reason| lapsed(&name, reason)));
-        };
-        match sale.phase {
-            Phase::Asked { .. } => Err(not_held()),
-            Phase::Ending { .. } => Err(lapsed(&name, self.keys.closed(now, &name).unwrap_or(EndReason::Released))),
-            Phase::Live(contract) => self.purchased_before(&name, &contract, purchase.reserved),
-            Phase::Held => {
-                let hold = self.holds.get(&name).ok_or_else(not_held)?;
-                if hold.reserved.digest() != purchase.reserved {
-                    return Err(reused(&name));
-                }
-                if hold.lapses <= now && now >= self.suspended {
-                    self.end_sale(now, name, EndReason::Expired, Tell::No, None, out);
-                    return Err(lapsed(&name, EndReason::Expired));
-                }
-                let reserved = hold.reserved.claimed().ok_or_else(not_held)?;
-                let order = reserved.order.claimed().ok_or_else(not_held)?;
-                let held = Held { reserved: hold.reserved.clone(), purchase: buy.purchase.clone() };
-                let signed =
-                    self.sign_contract(now, name, reserved.order, &order, Some(held), reserved.price, trace, out);
-                let answer = signed.ok_or_else(|| {
-                    Refusal::new(Code::Unavailable, "the seller has no proof of its own membership yet")
-                })?;
-                self.hold_purchased(now, &name, out);
-                Ok(answer)
-            }
-        }
-    }
-
-    /// Answers a PURCHASE of what is a contract already.
-    fn purchased_before(&self, name: &Name, contract: &ContractId, reserved: Digest) -> Result<Answer, Refusal> {
-        let signed = self.contracts.get(contract).map(|agreement| &agreement.record.contract);
-        let held = signed.and_then(|signed| signed.claimed()).and_then(|contract| contract.held);
-        match (signed, held) {
-            (Some(signed), Some(held)) if held.reserved.digest() == reserved => Ok(Answer::Contract(signed.clone())),
-            _ => Err(reused(name)),
-        }
-    }
-}
-
-/// The refusal of a PURCHASE of what is over.
-fn lapsed(name: &Name, reason: EndReason) -> Refusal {
-    if reason == EndReason::Expired {
-        return Refusal::new(Code::Expired, format!("the time to purchase reservation {} has passed", name.key));
-    }
-    closed(name, reason)
 }

@@ -59,6 +59,12 @@ impl Manager {
             Err(refusal) => return self.take_bad(now, key, refusal, out),
         };
         let Some(buy) = self.buys.get_mut(&key) else { return };
+        if let Some(front) = self.fronts.get(&key).copied() {
+            if let Err(refusal) = self.sign_front(now, front, agreement, since, out) {
+                self.fail_buy(now, key, refusal, Tell::Yes, EndReason::Released, out);
+            }
+            return;
+        }
         let (request, trace) = (buy.request, buy.trace);
         let (id, activate_by) = (agreement.id, since + agreement.activate_within);
         let seller = agreement.order.seller;
@@ -103,8 +109,8 @@ impl Manager {
         {
             return Err(bad(&"it is over another purchase"));
         }
-        let endorsed = contract.endorsement.verify(&contract.tunnel_key, &seller, &self.domain, |_| false, now);
-        endorsed.map_err(|error| bad(&error))?;
+        let endorsed = self.vouched(&contract.endorsement, &contract.tunnel_key, &seller, now);
+        let abroad = endorsed.map_err(|error| bad(&error))? != self.domain;
         let record = ContractRecord {
             contract: signed,
             side: Side::Consumer,
@@ -113,6 +119,8 @@ impl Manager {
             renew: buy.renew,
             was_active: false,
             end: None,
+            abroad,
+            link: None,
         };
         Agreement::new(record).map(|agreement| (agreement, since)).ok_or_else(|| bad(&"it can not be read"))
     }
@@ -122,13 +130,14 @@ impl Manager {
         let Some(buy) = self.buys.get_mut(&key) else { return };
         let seller = buy.seller.node;
         let Stage::Asking(Tries { since, .. }) = buy.stage else { return };
-        let (price, purchase_within) = match Reserved::verify(&signed, &buy.order, &self.me, &seller) {
-            Ok(reserved) => (reserved.price, reserved.purchase_within),
+        let reserved = match Reserved::verify(&signed, &buy.order, &self.me, &seller) {
+            Ok(reserved) => reserved.clone(),
             Err(error) => {
                 let text = format!("the hold of {seller} is not good: {error}");
                 return self.take_bad(now, key, Refusal::new(Code::Malformed, text), out);
             }
         };
+        let Reserved { price, purchase_within, .. } = reserved;
         let (name, lapses) = (Name { buyer: self.me, key }, since + purchase_within);
         if lapses <= now || !self.storage {
             let refusal = if self.storage {
@@ -138,9 +147,8 @@ impl Manager {
             };
             return self.fail_buy(now, key, refusal, Tell::Yes, EndReason::Released, out);
         }
-        buy.stage = Stage::Held;
-        self.chores.cancel(&Chore::Repeat(key));
-        let hold = HoldRecord {
+        let request = buy.request;
+        let mut hold = HoldRecord {
             reserved: signed,
             side: Side::Consumer,
             peer: buy.seller.clone(),
@@ -148,10 +156,21 @@ impl Manager {
             lapses,
             purchased: None,
             end: None,
+            abroad: false,
+            link: None,
         };
+        if let Some(front) = self.fronts.get(&key).copied()
+            && let Err(refusal) = self.sign_front_hold(now, front, &reserved, since, &mut hold, out)
+        {
+            return self.fail_buy(now, key, refusal, Tell::Yes, EndReason::Released, out);
+        }
+        if let Some(buy) = self.buys.get_mut(&key) {
+            buy.stage = Stage::Held;
+        }
+        self.chores.cancel(&Chore::Repeat(key));
         out.push(Effect::Keep(Row::put(Table::Reservations, name.bytes(), &hold)));
         out.push(Effect::Rated { peer: seller, outcome: Outcome::Answered });
-        if let Some(request) = buy.request {
+        if let Some(request) = request {
             out.push(Effect::Held { request, key, price, purchase_within: now.until(lapses) });
         }
         self.expiries.set(Expiry::Hold(name), lapses);

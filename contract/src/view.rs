@@ -3,7 +3,37 @@
 use kernel::{ContractId, Digest, FlavourId, Key, NodeId, Resources, Span, Time};
 use rear_proto::{local::Side, message::EndReason, price::Rate};
 
-use crate::{agreement::Agreement, manager::Manager};
+use crate::{agreement::Agreement, manager::Manager, seller::Phase};
+
+/// Which part a node has in a contract or a hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// It uses what it buys.
+    Consumer,
+    /// It sells what it has.
+    Provider,
+    /// It passes on: it has sold this and bought what backs it, or bought this to back what it sold.
+    Forwarder,
+}
+
+impl Part {
+    const fn of(side: Side, linked: bool) -> Self {
+        match side {
+            _ if linked => Self::Forwarder,
+            Side::Consumer => Self::Consumer,
+            Side::Provider => Self::Provider,
+        }
+    }
+
+    /// Returns the part's name, as JSON has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Consumer => "consumer",
+            Self::Provider => "provider",
+            Self::Forwarder => "forwarder",
+        }
+    }
+}
 
 /// A hold, as the table shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +54,8 @@ pub struct ReservationView {
     pub purchase_within: Span,
     /// How it stands.
     pub state: ReservationState,
+    /// Which part this node has in it.
+    pub part: Part,
 }
 
 /// How a hold stands.
@@ -84,6 +116,8 @@ pub struct ContractView {
     pub backed_by: Option<Digest>,
     /// Which end this node is.
     pub role: Side,
+    /// Which part this node has in it.
+    pub part: Part,
 }
 
 /// How a contract stands.
@@ -153,6 +187,7 @@ impl From<&Agreement> for ContractView {
             reason,
             backed_by: agreement.backed_by,
             role: agreement.record.side,
+            part: Part::of(agreement.record.side, agreement.record.link.is_some()),
         }
     }
 }
@@ -189,17 +224,21 @@ impl Manager {
                 price: reserved.price,
                 purchase_within: left,
                 state,
+                part: Part::of(hold.side, hold.link.is_some()),
             })
         })
     }
 
     /// Returns how many questions, sales that are ending and untold ends are under way: nothing, when all is quiet.
     pub fn unsettled(&self) -> usize {
-        let ending = self.sales.values().filter(|sale| matches!(sale.phase, crate::seller::Phase::Ending { .. }));
+        let ending = self.sales.values().filter(|sale| match sale.phase {
+            Phase::Asked(_) | Phase::Purchasing(_) | Phase::Ending { .. } => true,
+            Phase::Held | Phase::Live(_) => false,
+        });
         let asking = self
             .buys
             .values()
             .filter(|buy| matches!(buy.stage, crate::buyer::Stage::Asking(_) | crate::buyer::Stage::Purchasing(..)));
-        ending.count() + asking.count() + self.tellings.len()
+        ending.count() + asking.count() + self.tellings.len() + self.renewing.len()
     }
 }
