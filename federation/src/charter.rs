@@ -95,6 +95,21 @@ impl Charter {
         is_news
     }
 
+    /// Returns the place of what the domain has said: the list's number, then the description's sequence.
+    pub(crate) fn rank(&self) -> (u64, u64) {
+        (self.issuers.number, self.described().map_or(0, |descriptor| descriptor.sequence))
+    }
+
+    /// Says whether the domain's description names these supernodes, at these addresses.
+    pub(crate) fn describes(&self, supernodes: &[Party]) -> bool {
+        self.described().is_some_and(|descriptor| descriptor.supernodes == supernodes)
+    }
+
+    /// Forgets all removals that are over.
+    pub(crate) fn purge(&mut self, now: Time) {
+        self.revoked.retain(|_, until| *until > now);
+    }
+
     /// Forgets a removal that is over.
     pub(crate) fn forget(&mut self, node: &NodeId) {
         self.revoked.remove(node);

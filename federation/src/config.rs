@@ -3,7 +3,9 @@
 use kernel::{NodeId, Span};
 use serde::{Deserialize, Serialize};
 
-/// What can be set of membership.
+use crate::catalogues::CatalogueAddress;
+
+/// What can be set of membership and of borders.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Config {
@@ -31,10 +33,12 @@ pub struct Config {
     pub renew_retry: Span,
     /// The most members that are known; over it, those that are not connected and expire first are forgotten.
     pub members: usize,
-    /// The most members that a connection is kept to.
+    /// The most members that a connection is kept to; the domain's own supernodes do not count.
     ///
     /// Each costs keepalives and a socket, and twice as many as one LIST goes to is choice enough.
     pub keep_connected: usize,
+    /// The most partners' supernodes and catalogues that a connection is kept to, at a supernode.
+    pub keep_abroad: usize,
     /// The most members that a newcomer is told of.
     pub peers: usize,
     /// The most tokens that wait for their newcomers.
@@ -45,8 +49,24 @@ pub struct Config {
     pub hellos: u32,
     /// The most JOINs of one node within `rate_window`: a secret has 128 bits, so nobody needs many.
     pub joins: u32,
-    /// Over which time those two are counted.
+    /// The most ACCEPTs of one node within `rate_window`: as with JOINs.
+    pub accepts: u32,
+    /// Over which time those three are counted.
     pub rate_window: Span,
+    /// The least time between two descriptions of the domain that tell only of its supernodes' addresses.
+    ///
+    /// At least a second: each goes to every member and partner.
+    pub describe_every: Span,
+    /// In which time an invitation that is taken up must be answered: a connection is made first.
+    pub accept_deadline: Span,
+    /// The most partners that are known, with those that were removed lately.
+    pub partners: usize,
+    /// The most invitations to become a partner that are not over yet.
+    pub invitations: usize,
+    /// The most visitors that a catalogue knows at once; each of them may bring 64 KiB of removals to remember.
+    pub visitors: usize,
+    /// Catalogues that a supernode uses, of whatever domain.
+    pub catalogues: Vec<CatalogueAddress>,
     /// Nodes that are refused everything, whatever they prove.
     pub blocked: Vec<NodeId>,
 }
@@ -64,12 +84,20 @@ impl Default for Config {
             renew_retry: Span::secs(60),
             members: 4096,
             keep_connected: 64,
+            keep_abroad: 128,
             peers: 16,
             tokens: 1024,
             longest_ttl: Span::secs(30 * DAY),
             hellos: 60,
             joins: 10,
+            accepts: 10,
             rate_window: Span::secs(10),
+            describe_every: Span::secs(1),
+            accept_deadline: Span::secs(10),
+            partners: 1024,
+            invitations: 256,
+            visitors: 512,
+            catalogues: Vec::new(),
             blocked: Vec::new(),
         }
     }

@@ -9,11 +9,15 @@ use kernel::{NodeId, Time};
 use rear_proto::{
     Extensions, Request, Row, Signed, Signer,
     flavour::{Domain, Party},
+    local::DomainSecret,
     membership::{Certificate, Credentials, CredentialsError, Descriptor, IssuerList, Role, Token},
     message::{Join, Joined},
 };
 
 use crate::{charter::Charter, config::Config, record};
+
+/// The extension of JOIN's answer that holds the domain's secret.
+pub(crate) const SECRET: u16 = 1;
 
 /// Why a newcomer can't join.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,8 +49,17 @@ pub enum JoinError {
 
 /// Founds a domain: returns the rows of its first node, which is its only issuer.
 ///
-/// The domain's key signs nothing but the list of issuers, and is needed again only to change that.
-pub fn found(name: &str, domain: &Signer, node: &Signer, role: Role, now: Time, config: &Config) -> Vec<Row> {
+/// The domain's key signs nothing but the list of issuers, and is needed again only to change that. `secret` is
+/// random, and is shared among the domain's supernodes; the issuer keeps it, whatever its role, to hand it out.
+pub fn found(
+    name: &str,
+    domain: &Signer,
+    node: &Signer,
+    role: Role,
+    now: Time,
+    config: &Config,
+    secret: DomainSecret,
+) -> Vec<Row> {
     let domain_key = kernel::DomainKey(domain.id().0);
     let list = IssuerList {
         domain: Domain { key: domain_key, name: name.to_owned() },
@@ -72,7 +85,7 @@ pub fn found(name: &str, domain: &Signer, node: &Signer, role: Role, now: Time, 
         extensions: Extensions::new(),
     };
     let credentials = Credentials { list: Signed::new(list, domain), certificate };
-    vec![record::own(&credentials), record::descriptor(&Signed::new(descriptor, node))]
+    vec![record::own(&credentials), record::descriptor(&Signed::new(descriptor, node)), record::secret(&secret)]
 }
 
 /// Returns what to ask the token's issuer.
@@ -109,9 +122,18 @@ pub fn joined(token: &Token, node: NodeId, joined: &Joined, now: Time) -> Result
         rows.push(record::descriptor(descriptor));
         rows.extend(news.revoked.iter().map(|(node, until)| record::revoked(node, Some(*until))));
     }
+    if let Some(secret) = handed_over(member.role, joined) {
+        rows.push(record::secret(&secret));
+    }
     let others = joined.peers.iter().filter(|peer| peer.node != node && peer.node != token.issuer.node);
     rows.push(record::peers(std::iter::once(&token.issuer).chain(others).cloned().collect()));
     Ok(rows)
+}
+
+/// Returns the domain's secret, which an issuer hands to supernodes.
+pub(crate) fn handed_over(role: Role, joined: &Joined) -> Option<DomainSecret> {
+    let secret = joined.extensions.get(&SECRET).filter(|_| role == Role::Supernode)?;
+    secret.as_slice().try_into().ok().map(DomainSecret)
 }
 
 /// Makes a certificate.

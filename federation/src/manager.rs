@@ -1,18 +1,23 @@
 //! The manager: what it knows, what each input leads to, and what is due when.
 
+mod connecting;
+mod foreign;
 mod gossip;
 mod hello;
 mod issuing;
 mod members;
 mod operator;
+mod partnering;
 mod renewing;
+mod sharing;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use kernel::{AskId, Digest, NodeId, Rng, Time, Wake};
+use kernel::{AskId, Digest, DomainKey, NodeId, Rng, Span, Time, Wake};
 use rear_proto::{
     DamagedRecord, Request, Signed, Signer, Table,
     flavour::{Domain, Party},
+    local::{DomainSecret, Partner, Realm},
     membership::{Certificate, Credentials, Descriptor, Role},
     record::decode,
 };
@@ -20,12 +25,18 @@ use rear_proto::{
 use crate::{
     charter::Charter,
     config::Config,
-    mail::{Effect, Greeting, Input, MemberView},
+    invitations::Invitations,
+    mail::{Effect, Greeting, Input, MemberView, Response},
+    partners::Partners,
     rate::Rate,
-    record::{self, DescriptorRecord, MemberRecord, OwnRecord, PeersRecord, RevokedRecord, TokenRecord},
+    record::{self, DescriptorRecord, MemberRecord, OwnRecord, PeersRecord, RevokedRecord, SecretRecord, TokenRecord},
     timers::{Timer, Timers},
     tokens::Tokens,
+    visitors::Visitors,
 };
+use connecting::Kept;
+use foreign::Foreign;
+use partnering::Accepting;
 
 /// The Federation Manager.
 #[derive(Debug)]
@@ -40,6 +51,10 @@ pub struct Manager {
     charter: Option<Charter>,
     /// This node's own certificate.
     own: Option<Signed<Certificate>>,
+    /// What it says that this node is.
+    role: Role,
+    /// What the domain's supernodes share, where this node is one or hands it out.
+    secret: Option<DomainSecret>,
     /// This node's own addresses.
     addresses: Vec<String>,
     /// Members to begin with, as the issuer told them.
@@ -47,12 +62,26 @@ pub struct Manager {
     members: BTreeMap<NodeId, Member>,
     /// Nodes that are connected, members or not.
     peers: BTreeMap<NodeId, Peer>,
-    /// Members that the transport was told to keep connected, and where.
-    kept: BTreeMap<NodeId, Vec<String>>,
+    /// Nodes that the transport was told to keep connected, and where.
+    kept: BTreeMap<NodeId, Kept>,
+    partners: Partners,
+    /// Partners' supernodes and catalogues of other domains.
+    foreign: BTreeMap<NodeId, Foreign>,
+    visitors: Visitors,
+    invitations: Invitations,
+    /// Invitations that are being taken up.
+    accepting: BTreeMap<AskId, Accepting>,
+    /// What the other managers were told of partners.
+    announced: Option<Vec<Partner>>,
+    /// Partners of whom there is something new that the own domain's nodes were not told yet.
+    unshared: BTreeSet<DomainKey>,
+    last_shared: Option<Time>,
+    last_described: Option<Time>,
     tokens: Tokens,
     timers: Timers,
     hellos: Rate,
     joins: Rate,
+    accepts: Rate,
     asks: BTreeMap<AskId, Asked>,
     next_ask: u64,
     last_spread: Option<Time>,
@@ -83,13 +112,23 @@ struct Peer {
     /// Where, as the transport has it.
     addresses: Vec<String>,
     /// As what the others were told that it is here.
-    told: Option<(Vec<String>, Role)>,
+    told: Option<Told>,
     /// The HELLO that waits for its answer.
     hello: Option<AskId>,
     /// HELLOs in a row that had none.
     unanswered: u32,
     /// Which of its lives it is in, as its HELLO says.
     life: Option<[u8; 4]>,
+    /// How often in a row it has not taken note of the partners that it was told.
+    unnoted: u32,
+}
+
+/// What the other managers were told of a node that is here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Told {
+    addresses: Vec<String>,
+    role: Role,
+    realm: Realm,
 }
 
 /// What was asked of a node.
@@ -97,6 +136,8 @@ struct Peer {
 enum Asked {
     Hello(NodeId),
     Renewal(NodeId),
+    Accept(NodeId),
+    Partners(NodeId),
 }
 
 /// How this node stands in its domain.
@@ -128,6 +169,7 @@ impl Manager {
         Self {
             hellos: Rate::new(config.rate_window, config.hellos),
             joins: Rate::new(config.rate_window, config.joins),
+            accepts: Rate::new(config.rate_window, config.accepts),
             config,
             me: signer.id(),
             signer,
@@ -135,11 +177,22 @@ impl Manager {
             life: [0; 4],
             charter: None,
             own: None,
+            role: Role::Node,
+            secret: None,
             addresses: Vec::new(),
             bootstrap: Vec::new(),
             members: BTreeMap::new(),
             peers: BTreeMap::new(),
             kept: BTreeMap::new(),
+            partners: Partners::default(),
+            foreign: BTreeMap::new(),
+            visitors: Visitors::default(),
+            invitations: Invitations::default(),
+            accepting: BTreeMap::new(),
+            announced: None,
+            unshared: BTreeSet::new(),
+            last_shared: None,
+            last_described: None,
             tokens: Tokens::default(),
             timers: Timers::default(),
             asks: BTreeMap::new(),
@@ -173,6 +226,7 @@ impl Manager {
                 self.tokens.put(digest, token);
                 Ok(())
             }
+            Table::Partners => self.restore_partners(key, value),
             Table::Starts
             | Table::Intents
             | Table::Flavours
@@ -184,8 +238,7 @@ impl Manager {
             | Table::Renewals
             | Table::Keys
             | Table::Peerings
-            | Table::Workloads
-            | Table::Partners => Err(record::damaged(table, "it is not federation's")),
+            | Table::Workloads => Err(record::damaged(table, "it is not federation's")),
         }
     }
 
@@ -195,10 +248,14 @@ impl Manager {
             let OwnRecord { credentials: Credentials { list, certificate } } = decode(table, value)?;
             let charter = Charter::new(&list).ok_or_else(|| record::damaged(table, "its list of issuers is forged"))?;
             self.charter = Some(charter);
+            self.role = certificate.claimed().map_or(Role::Node, |own| own.role);
             self.own = Some(certificate);
         } else if key == record::DESCRIPTOR {
             let DescriptorRecord { descriptor } = decode(table, value)?;
             self.restored.descriptor = Some(descriptor);
+        } else if key == record::SECRET {
+            let SecretRecord { secret } = decode(table, value)?;
+            self.secret = Some(DomainSecret(secret));
         } else if key == record::PEERS {
             let PeersRecord { peers } = decode(table, value)?;
             self.bootstrap = peers;
@@ -224,6 +281,8 @@ impl Manager {
             }
         }
         self.show_credentials(out);
+        self.found_secret(out);
+        self.show_secret(out);
         let removals: Vec<(NodeId, Time)> = self.revoked().map(|(node, until)| (*node, *until)).collect();
         for (node, until) in removals {
             self.timers.set(Timer::RevocationEnds(node), until);
@@ -243,9 +302,11 @@ impl Manager {
             .map(|(node, member)| Party { node: *node, addresses: member.addresses.clone() })
             .chain(self.bootstrap.iter().filter(|peer| !self.members.contains_key(&peer.node)).cloned())
             .collect();
+        self.keep_supernodes(out);
         for party in live {
             self.keep_connected(party, out);
         }
+        self.recall_partners(now, out);
         self.schedule_renewal(now);
         self.tend(now, out);
     }
@@ -310,6 +371,11 @@ impl Manager {
         self.members.get(node).is_some_and(|member| member.expires > now) && !self.is_revoked(node)
     }
 
+    /// Returns what this node is in its domain.
+    pub(crate) const fn role(&self) -> Role {
+        self.role
+    }
+
     pub(crate) fn is_blocked(&self, node: &NodeId) -> bool {
         self.config.blocked.contains(node)
     }
@@ -325,11 +391,40 @@ impl Manager {
     // -- what many parts need ---------------------------------------------------------------------------
 
     fn ask(&mut self, asked: Asked, to: Party, request: Request, out: &mut Vec<Effect>) -> AskId {
+        self.ask_within(asked, to, request, self.config.hello_deadline, out)
+    }
+
+    fn ask_within(
+        &mut self,
+        asked: Asked,
+        to: Party,
+        request: Request,
+        deadline: Span,
+        out: &mut Vec<Effect>,
+    ) -> AskId {
         let ask = AskId(self.next_ask);
         self.next_ask += 1;
         self.asks.insert(ask, asked);
-        out.push(Effect::Ask { ask, to, request, deadline: self.config.hello_deadline });
+        out.push(Effect::Ask { ask, to, request, deadline });
         ask
+    }
+
+    /// Makes the secret of a domain that was founded before domains had one. Only a single issuer may: two would make
+    /// two.
+    fn found_secret(&mut self, out: &mut Vec<Effect>) {
+        let issuers = self.charter.as_ref().map(|charter| charter.issuers().issuers.as_slice());
+        if self.secret.is_none() && issuers == Some(&[self.me]) {
+            let secret = DomainSecret(self.rng.bytes());
+            out.push(Effect::Keep(record::secret(&secret)));
+            self.secret = Some(secret);
+        }
+    }
+
+    /// Tells Discovery the secret of the domain, at a supernode.
+    fn show_secret(&self, out: &mut Vec<Effect>) {
+        if self.role == Role::Supernode {
+            out.extend(self.secret.clone().map(Effect::Secret));
+        }
     }
 
     /// Tells Contract of this node's own proof of membership.
@@ -355,17 +450,22 @@ impl kernel::Manager for Manager {
             Input::PeerUp { party } => self.peer_up(now, party, out),
             Input::PeerDown { node } => self.peer_down(&node, out),
             Input::Asked { ticket, from, request: Greeting::Hello(hello) } => {
-                self.greeted(now, ticket, from, *hello, out);
+                self.greeted(now, ticket, from, &hello, out);
             }
             Input::Asked { ticket, from, request: Greeting::Join(join) } => {
                 self.asked_in(now, ticket, from, &join, out);
             }
-            Input::Asked { ticket, request: Greeting::Accept(_) | Greeting::Partners(_), .. } => {
-                out.push(Effect::Reply { ticket, answer: crate::authorise::not_a_member().into() });
+            Input::Asked { ticket, from, request: Greeting::Accept(accept) } => {
+                self.asked_accept(now, ticket, from, *accept, out);
+            }
+            Input::Asked { ticket, from, request: Greeting::Partners(partners) } => {
+                self.told_partners(now, ticket, from, *partners, out);
             }
             Input::Answered { ask, from, answer } => match self.asks.remove(&ask) {
                 Some(Asked::Hello(node)) if node == from => self.hello_answered(now, ask, from, answer, out),
                 Some(Asked::Renewal(node)) if node == from => self.renewal_answered(now, from, answer, out),
+                Some(Asked::Accept(node)) if node == from => self.accept_answered(now, ask, answer, out),
+                Some(Asked::Partners(node)) if node == from => self.partners_noted(now, from, &answer),
                 Some(_) | None => {}
             },
             Input::Addresses(addresses) => self.moved(now, addresses, out),
@@ -377,11 +477,22 @@ impl kernel::Manager for Manager {
                 let result = self.remove(now, node, out);
                 out.push(Effect::Respond { ticket, result });
             }
-            Input::PartnerInvite { ticket, .. }
-            | Input::PartnerAccept { ticket, .. }
-            | Input::PartnerSwitch { ticket, .. }
-            | Input::PartnerRemove { ticket, .. } => {
-                out.push(Effect::Respond { ticket, result: Err(crate::authorise::not_a_member()) });
+            Input::PartnerInvite { ticket, name, ttl } => {
+                let result = self.partner_invite(now, name, ttl, out);
+                out.push(Effect::Respond { ticket, result });
+            }
+            Input::PartnerAccept { ticket, token, name } => {
+                if let Err(refusal) = self.partner_accept(now, ticket, token, name, out) {
+                    out.push(Effect::Respond { ticket, result: Err::<Response, _>(refusal) });
+                }
+            }
+            Input::PartnerSwitch { ticket, name, on } => {
+                let result = self.partner_switch(now, &name, on, out);
+                out.push(Effect::Respond { ticket, result });
+            }
+            Input::PartnerRemove { ticket, name } => {
+                let result = self.partner_remove(now, &name, out);
+                out.push(Effect::Respond { ticket, result });
             }
         }
     }
@@ -397,13 +508,26 @@ impl kernel::Manager for Manager {
                 Timer::Spread => self.spread(now, out),
                 Timer::Renew => self.renew(now, out),
                 Timer::Reissue => self.reissue(now, out),
-                Timer::MemberEnds(node) => self.reconsider(now, node, out),
+                Timer::MemberEnds(node) => {
+                    self.reconsider(now, node, out);
+                    self.tend(now, out);
+                }
                 Timer::RevocationEnds(node) => self.revocation_ends(now, node, out),
                 Timer::TokenEnds(digest) => {
                     if self.tokens.remove(&digest) {
                         out.push(Effect::Keep(rear_proto::Row::drop(Table::Tokens, digest.as_bytes())));
                     }
                 }
+                Timer::Describe => self.tend(now, out),
+                Timer::ForeignEnds(node) => self.foreign_ends(now, node, out),
+                Timer::InvitationEnds(digest) => {
+                    if self.invitations.remove(&digest) {
+                        out.push(Effect::Keep(record::invitation(&digest, None)));
+                    }
+                }
+                Timer::PartnerEnds(domain) => self.forget_partner(&domain, out),
+                Timer::Share => self.share(now, out),
+                Timer::ShareWith(node) => self.share_with(now, node, out),
             }
         }
     }

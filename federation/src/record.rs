@@ -1,10 +1,12 @@
-//! What is kept over a restart: own membership, the domain's lists, members, tokens.
+//! What is kept over a restart: own membership, the domain's lists and secret, members, tokens, partners.
 
-use kernel::{Digest, NodeId, Time};
+use kernel::{Digest, DomainKey, NodeId, Time};
 use rear_proto::{
     DamagedRecord, Record, Row, Signed, Table,
     flavour::Party,
+    local::DomainSecret,
     membership::{Certificate, Credentials, Descriptor, Role},
+    partner::PartnerRecord,
 };
 use serde::{Deserialize, Serialize};
 
@@ -12,8 +14,15 @@ use serde::{Deserialize, Serialize};
 pub(crate) const OWN: &[u8] = b"own";
 pub(crate) const DESCRIPTOR: &[u8] = b"descriptor";
 pub(crate) const PEERS: &[u8] = b"peers";
+/// The secret that the domain's supernodes share.
+pub(crate) const SECRET: &[u8] = b"secret";
 /// What stands before the node of a removal.
 pub(crate) const REVOKED: &[u8] = b"revoked/";
+/// The keys of table `partners`: what stands before a partner's domain, before the digest of an invitation's secret,
+/// and before a partner's supernode.
+pub(crate) const PARTNER: &[u8] = b"partner/";
+pub(crate) const INVITATION: &[u8] = b"invite/";
+pub(crate) const FOREIGN: &[u8] = b"node/";
 
 /// Own proof of membership.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -55,6 +64,47 @@ pub(crate) struct TokenRecord {
     pub(crate) used: Option<(NodeId, Signed<Certificate>)>,
 }
 
+/// The secret that the domain's supernodes share; it has no `Debug`.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct SecretRecord {
+    pub(crate) secret: [u8; 32],
+}
+
+/// A partner.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct KeptPartner {
+    pub(crate) partner: PartnerRecord,
+}
+
+/// An invitation to become a partner, by the digest of its secret.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct InvitationRecord {
+    /// What the domain is to be called here.
+    pub(crate) name: String,
+    pub(crate) expires: Time,
+    /// Who has taken it up.
+    pub(crate) used: Option<DomainKey>,
+}
+
+/// A partner's supernode.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ForeignRecord {
+    pub(crate) certificate: Signed<Certificate>,
+    pub(crate) addresses: Vec<String>,
+}
+
+impl Record for SecretRecord {
+    const VERSION: u16 = 1;
+}
+impl Record for KeptPartner {
+    const VERSION: u16 = 1;
+}
+impl Record for InvitationRecord {
+    const VERSION: u16 = 1;
+}
+impl Record for ForeignRecord {
+    const VERSION: u16 = 1;
+}
 impl Record for OwnRecord {
     const VERSION: u16 = 1;
 }
@@ -107,6 +157,38 @@ pub(crate) fn member(node: &NodeId, certificate: &Signed<Certificate>, addresses
 /// Makes the row of a token.
 pub(crate) fn token(digest: &Digest, record: &TokenRecord) -> Row {
     Row::put(Table::Tokens, digest.as_bytes(), record)
+}
+
+/// Makes the row of the domain's secret.
+pub(crate) fn secret(secret: &DomainSecret) -> Row {
+    Row::put(Table::Membership, SECRET, &SecretRecord { secret: secret.0 })
+}
+
+/// Makes the row of a partner, or drops it.
+pub(crate) fn partner(domain: &DomainKey, record: Option<PartnerRecord>) -> Row {
+    let key = [PARTNER, domain.as_bytes()].concat();
+    match record {
+        Some(partner) => Row::put(Table::Partners, key, &KeptPartner { partner }),
+        None => Row::drop(Table::Partners, key),
+    }
+}
+
+/// Makes the row of an invitation, or drops it.
+pub(crate) fn invitation(digest: &Digest, record: Option<&InvitationRecord>) -> Row {
+    let key = [INVITATION, digest.as_bytes()].concat();
+    match record {
+        Some(record) => Row::put(Table::Partners, key, record),
+        None => Row::drop(Table::Partners, key),
+    }
+}
+
+/// Makes the row of a partner's supernode, or drops it.
+pub(crate) fn foreign(node: &NodeId, record: Option<&ForeignRecord>) -> Row {
+    let key = [FOREIGN, node.as_bytes()].concat();
+    match record {
+        Some(record) => Row::put(Table::Partners, key, record),
+        None => Row::drop(Table::Partners, key),
+    }
 }
 
 /// Reads 32 bytes of a key.

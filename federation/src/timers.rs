@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kernel::{Digest, NodeId, Span, Time, Wake};
+use kernel::{Digest, DomainKey, NodeId, Span, Time, Wake};
 
 /// Something to be done at a time; each at most once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,6 +21,18 @@ pub(crate) enum Timer {
     RevocationEnds(NodeId),
     /// This token ends.
     TokenEnds(Digest),
+    /// Tell of the supernodes' addresses.
+    Describe,
+    /// A partner's supernode's, or a catalogue's, certificate ends.
+    ForeignEnds(NodeId),
+    /// This invitation ends.
+    InvitationEnds(Digest),
+    /// This partner was removed so long ago that it need not be remembered.
+    PartnerEnds(DomainKey),
+    /// Tell the own domain's nodes what is new of its partners.
+    Share,
+    /// Tell this node again of the partners.
+    ShareWith(NodeId),
 }
 
 impl Timer {
@@ -33,6 +45,11 @@ impl Timer {
             Self::MemberEnds(_) => "member-expiry",
             Self::RevocationEnds(_) => "revocation-expiry",
             Self::TokenEnds(_) => "token-expiry",
+            Self::Describe => "describe",
+            Self::ForeignEnds(_) => "foreign-expiry",
+            Self::InvitationEnds(_) => "invitation-expiry",
+            Self::PartnerEnds(_) => "partner-expiry",
+            Self::Share | Self::ShareWith(_) => "share-partners",
         }
     }
 }

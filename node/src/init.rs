@@ -8,6 +8,7 @@ use kernel::{DomainKey, NodeId, Span};
 use rear_proto::{
     Answer, Row, Signer,
     flavour::Domain as DomainName,
+    local::DomainSecret,
     membership::{Role, Token},
 };
 use zeroize::Zeroizing;
@@ -54,7 +55,8 @@ pub async fn init(data: &DataDir, domain: Domain, role: Role, offer: bool) -> an
         Domain::Found(name) => {
             let domain_secret = Zeroizing::new(rand::random::<[u8; 32]>());
             let domain_signer = Signer::from_secret(&domain_secret);
-            let rows = genesis::found(&name, &domain_signer, &signer, role, now, &config.federation);
+            let shared = DomainSecret(rand::random());
+            let rows = genesis::found(&name, &domain_signer, &signer, role, now, &config.federation, shared);
             let key = DomainKey(domain_signer.id().0);
             (rows, DomainName { key, name }, Some(domain_secret))
         }

@@ -7,10 +7,10 @@ use super::{Asked, Manager, Peer, bounded};
 use crate::{authorise::not_a_member, mail::Effect, record, timers::Timer};
 
 /// The extension of HELLO that says in which of its lives a node is: how often it has started.
-const LIFE: u16 = 2;
+pub(super) const LIFE: u16 = 2;
 
 /// How often the time to the next HELLO doubles, where none is answered.
-const DOUBLINGS: u32 = 5;
+pub(super) const DOUBLINGS: u32 = 5;
 
 impl Manager {
     pub(super) fn peer_up(&mut self, now: Time, party: Party, out: &mut Vec<Effect>) {
@@ -30,6 +30,8 @@ impl Manager {
 
     pub(super) fn peer_down(&mut self, node: &NodeId, out: &mut Vec<Effect>) {
         self.timers.cancel(Timer::Hello(*node));
+        self.timers.cancel(Timer::ShareWith(*node));
+        self.visitors.forget(node);
         if let Some(Peer { told: Some(_), .. }) = self.peers.remove(node) {
             out.push(Effect::MemberDown { node: *node });
         }
@@ -47,23 +49,27 @@ impl Manager {
         }
     }
 
-    /// Returns what this node says of itself; where it is to be found, and whom it knows, is for members.
+    /// Returns what this node says of itself; where it is to be found is for members, partners and catalogues, and
+    /// whom it knows is for members.
     fn hello(&mut self, now: Time, to: &NodeId) -> Hello {
+        let is_member = self.is_live(now, to);
         let mut extensions = self.acquaintances(now, to);
-        if self.is_live(now, to) {
+        if is_member {
             extensions.insert(LIFE, self.life.to_vec());
+        } else {
+            extensions.extend(self.asides(to));
         }
         Hello {
             credentials: self.credentials(),
             descriptor: self.charter.as_ref().and_then(|charter| charter.descriptor().cloned()),
-            addresses: if self.is_live(now, to) { self.addresses.clone() } else { Vec::new() },
+            addresses: if is_member || self.is_near(to) { self.addresses.clone() } else { Vec::new() },
             now,
             extensions,
         }
     }
 
     /// A node says HELLO: it is told the same, whoever it is.
-    pub(super) fn greeted(&mut self, now: Time, ticket: Ticket, from: NodeId, hello: Hello, out: &mut Vec<Effect>) {
+    pub(super) fn greeted(&mut self, now: Time, ticket: Ticket, from: NodeId, hello: &Hello, out: &mut Vec<Effect>) {
         let answer = if self.is_blocked(&from) {
             not_a_member().into()
         } else if let Err(after) = self.hellos.admit(now, &from) {
@@ -92,7 +98,7 @@ impl Manager {
         if let Ok(Answer::Hello(hello)) = answer {
             peer.unanswered = 0;
             self.timers.cancel(Timer::Hello(from));
-            self.learn(now, from, hello, out);
+            self.learn(now, from, &hello, out);
         } else if is_last {
             let wait = self.config.hello_retry.times(1 << peer.unanswered.min(DOUBLINGS));
             let wait = match answer {
@@ -107,10 +113,10 @@ impl Manager {
     /// Takes in what a node says of itself and of the domain; every word of it hangs on a signature.
     ///
     /// Who it is comes first: a description, which is long, is read only from who is certified.
-    fn learn(&mut self, now: Time, from: NodeId, hello: Hello, out: &mut Vec<Effect>) {
+    fn learn(&mut self, now: Time, from: NodeId, hello: &Hello, out: &mut Vec<Effect>) {
         let Hello { credentials, descriptor, addresses, extensions, now: _ } = hello;
         let mut is_news = false;
-        if let (Some(charter), Some(credentials)) = (&mut self.charter, &credentials)
+        if let (Some(charter), Some(credentials)) = (&mut self.charter, credentials)
             && charter.learn_list(&credentials.list, now)
         {
             is_news = true;
@@ -124,22 +130,26 @@ impl Manager {
         if let (Some(charter), Some(credentials)) = (&self.charter, credentials) {
             // Also who was removed may know of others that were.
             is_certified = charter.verify(&credentials.certificate, &from, now).is_ok();
-            self.admit(now, from, &credentials.certificate, bounded(addresses), out);
+            self.admit(now, from, &credentials.certificate, bounded(addresses.clone()), out);
         }
-        if is_certified && let (Some(charter), Some(descriptor)) = (&mut self.charter, &descriptor) {
+        if is_certified && let (Some(charter), Some(descriptor)) = (&mut self.charter, descriptor) {
             let news = charter.learn_descriptor(descriptor, now);
             if news.adopted {
                 is_news = true;
                 out.push(Effect::Keep(record::descriptor(descriptor)));
                 self.schedule_reissue(now);
+                self.keep_supernodes(out);
             }
             for (node, until) in news.revoked {
                 is_news = true;
                 self.removed(node, until, out);
             }
         }
-        self.hear_of(now, &from, &extensions, out);
-        self.notice_rebirth(now, from, &extensions, out);
+        if !is_certified && !self.is_live(now, &from) {
+            is_news |= self.learn_abroad(now, from, hello, out);
+        }
+        self.hear_of(now, &from, extensions, out);
+        self.notice_rebirth(now, from, extensions, out);
         if let Some(member) = self.members.get_mut(&from) {
             member.last_heard = Some(now);
         }
@@ -160,7 +170,8 @@ impl Manager {
         }
     }
 
-    /// Passes on what is new, in a HELLO to every member that is here; at most one round in a while.
+    /// Passes on what is new, in a HELLO to every member, partner and catalogue that is here; at most one round in a
+    /// while.
     pub(super) fn spread(&mut self, now: Time, out: &mut Vec<Effect>) {
         let next = self.last_spread.map(|last| last + self.config.spread_every);
         if let Some(next) = next
@@ -178,12 +189,13 @@ impl Manager {
         }
     }
 
-    /// This node's own addresses have changed: members are told.
+    /// This node's own addresses have changed: members and partners are told.
     pub(super) fn moved(&mut self, now: Time, addresses: Vec<String>, out: &mut Vec<Effect>) {
         let addresses = bounded(addresses);
         if addresses != self.addresses {
             self.addresses = addresses;
             self.spread(now, out);
+            self.tend(now, out);
         }
     }
 }

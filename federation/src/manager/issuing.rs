@@ -1,8 +1,11 @@
 //! What an issuer does: lets newcomers in, renews certificates, describes the domain.
 
+use std::collections::BTreeMap;
+
 use kernel::{NodeId, Ticket, Time};
 use rear_proto::{
     Answer, Code, Extensions, Refusal, Signed,
+    door::MAX_SUPERNODES,
     flavour::Party,
     membership::{Certificate, Credentials, Role},
     message::{Join, Joined},
@@ -111,18 +114,33 @@ impl Manager {
             .map(|(node, member)| Party { node: *node, addresses: member.addresses.clone() })
             .take(self.config.peers.min(rear_proto::door::MAX_PEERS))
             .collect();
+        // What supernodes share is for them alone.
+        let is_supernode = certificate.claimed().is_some_and(|certificate| certificate.role == Role::Supernode);
+        let secret = self.secret.as_ref().filter(|_| is_supernode);
+        let extensions: Extensions = secret.map(|secret| (genesis::SECRET, secret.0.to_vec())).into_iter().collect();
         Answer::Joined(Joined {
             credentials: Credentials { list: charter.list().clone(), certificate },
             descriptor: charter.descriptor().cloned(),
             peers,
-            extensions: Extensions::new(),
+            extensions,
         })
     }
 
     /// Describes the domain anew where that is ours to do and called for.
     pub(super) fn tend(&mut self, now: Time, out: &mut Vec<Effect>) {
-        if self.is_issuer() && self.charter.as_ref().is_some_and(|charter| charter.is_outdated(now)) {
-            self.describe(now, out);
+        if self.is_issuer()
+            && let Some(charter) = &self.charter
+        {
+            if charter.is_outdated(now) {
+                self.describe(now, out);
+            } else if !charter.describes(&self.supernodes(now)) {
+                match self.last_described.map(|last| last + self.config.describe_every) {
+                    Some(next) if next > now => self.timers.set(Timer::Describe, next),
+                    Some(_) | None => {
+                        self.describe(now, out);
+                    }
+                }
+            }
         }
         self.schedule_reissue(now);
     }
@@ -138,22 +156,50 @@ impl Manager {
             return false;
         };
         charter.learn_descriptor(&descriptor, now);
+        self.last_described = Some(now);
+        self.timers.cancel(Timer::Describe);
         out.push(Effect::Keep(record::descriptor(&descriptor)));
         self.schedule_reissue(now);
         self.spread(now, out);
         true
     }
 
+    /// Returns the domain's supernodes, as this issuer would describe them.
+    ///
+    /// Where one is it says itself, to those that it is connected to; of one that is not here, what was described
+    /// last stands, so that two issuers who have heard different things do not contradict each other for ever. For
+    /// the same reason another issuer's word of a supernode that is not known here stands.
     fn supernodes(&self, now: Time) -> Vec<Party> {
-        let own_role = self.own.as_ref().and_then(Signed::claimed).map(|certificate| certificate.role);
-        let own =
-            (own_role == Some(Role::Supernode)).then(|| Party { node: self.me, addresses: self.addresses.clone() });
-        let others = self
-            .members
-            .iter()
-            .filter(|(node, member)| member.role == Role::Supernode && self.is_live(now, node))
-            .map(|(node, member)| Party { node: *node, addresses: member.addresses.clone() });
-        own.into_iter().chain(others).collect()
+        let described = self.charter.as_ref().and_then(|charter| charter.described());
+        let mut supernodes: BTreeMap<NodeId, Vec<String>> = described
+            .into_iter()
+            .flat_map(|descriptor| &descriptor.supernodes)
+            .map(|party| (party.node, party.addresses.clone()))
+            .collect();
+        let is_anothers = described.is_some_and(|descriptor| descriptor.issuer != self.me);
+        supernodes.retain(|node, _| {
+            let is_mine = *node == self.me && self.role == Role::Supernode;
+            is_mine
+                || (is_anothers && *node != self.me && !self.members.contains_key(node) && !self.is_revoked(node))
+                || self.is_own_supernode(now, node)
+        });
+        if self.role == Role::Supernode {
+            let own = supernodes.entry(self.me).or_default();
+            if !self.addresses.is_empty() {
+                own.clone_from(&self.addresses);
+            }
+        }
+        for (node, member) in self.members.iter().filter(|(node, _)| self.is_own_supernode(now, node)) {
+            let known = supernodes.entry(*node).or_default();
+            if !member.addresses.is_empty() && (known.is_empty() || self.peers.contains_key(node)) {
+                known.clone_from(&member.addresses);
+            }
+        }
+        supernodes.into_iter().map(|(node, addresses)| Party { node, addresses }).take(MAX_SUPERNODES).collect()
+    }
+
+    fn is_own_supernode(&self, now: Time, node: &NodeId) -> bool {
+        self.members.get(node).is_some_and(|member| member.role == Role::Supernode) && self.is_live(now, node)
     }
 
     /// Renews the description of the domain at half of its life.

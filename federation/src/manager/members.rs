@@ -1,9 +1,14 @@
 //! Members: who has proven to be one, who is here, and who is one no longer.
 
 use kernel::{NodeId, Time};
-use rear_proto::{Row, Signed, Table, flavour::Party, local::Realm, membership::Certificate};
+use rear_proto::{
+    Row, Signed, Table,
+    flavour::Party,
+    local::Realm,
+    membership::{Certificate, Role},
+};
 
-use super::{Manager, Member};
+use super::{Manager, Member, Told};
 use crate::{mail::Effect, record, timers::Timer};
 
 impl Manager {
@@ -72,42 +77,41 @@ impl Manager {
         out.push(Effect::Keep(Row::drop(Table::Members, node.as_bytes())));
     }
 
-    /// Tells the others how it is with a node: here or not, and as what. Says nothing twice.
+    /// Tells the others how it is with a node: here or not, as what, and where it belongs. Says nothing twice.
     pub(super) fn settle(&mut self, now: Time, node: NodeId, out: &mut Vec<Effect>) {
-        let is_live = self.is_live(now, &node);
-        let (Some(member), Some(peer)) = (self.members.get(&node), self.peers.get_mut(&node)) else { return };
-        if !is_live {
-            return;
-        }
+        let (said, role, realm) = match (self.members.get(&node), self.foreign.get(&node)) {
+            (Some(member), _) if self.is_live(now, &node) => {
+                let realm = if member.role == Role::Catalogue { Realm::Catalogue } else { Realm::Own };
+                (&member.addresses, member.role, realm)
+            }
+            (_, Some(foreign)) => match self.realm(now, &node, foreign) {
+                Some(realm) => (&foreign.addresses, foreign.role, realm),
+                None => return,
+            },
+            (Some(_) | None, None) => return,
+        };
+        let Some(peer) = self.peers.get_mut(&node) else { return };
         // Where a connection came from is no address to dial; where the node itself says that it is, is one.
-        let is_dialable = !member.addresses.is_empty();
-        let addresses = if is_dialable { &member.addresses } else { &peer.addresses };
-        let here = (addresses.clone(), member.role);
+        let is_dialable = !said.is_empty();
+        let addresses = if is_dialable { said } else { &peer.addresses };
+        let here = Told { addresses: addresses.clone(), role, realm };
         if peer.told.as_ref() == Some(&here) {
             return;
         }
-        peer.told = Some(here.clone());
-        let (addresses, role) = here;
-        let party = Party { node, addresses };
-        out.push(Effect::MemberUp { party: party.clone(), role, realm: Realm::Own });
+        let is_new = peer.told.is_none();
+        let party = Party { node, addresses: here.addresses.clone() };
+        peer.told = Some(here);
+        out.push(Effect::MemberUp { party: party.clone(), role, realm });
+        if matches!(realm, Realm::Partner(_)) || !self.is_live(now, &node) {
+            return;
+        }
         if is_dialable {
             self.keep_connected(party, out);
         }
         self.issuer_is_here(now, &node);
-    }
-
-    /// Has a connection kept to a member, while there are not too many.
-    pub(super) fn keep_connected(&mut self, party: Party, out: &mut Vec<Effect>) {
-        let known = self.kept.get(&party.node);
-        let has_room = known.is_some() || self.kept.len() < self.config.keep_connected;
-        if party.addresses.is_empty() || party.node == self.me || !has_room || known == Some(&party.addresses) {
-            return;
+        if is_new {
+            self.share_with(now, node, out);
         }
-        if self.is_blocked(&party.node) || self.is_revoked(&party.node) {
-            return;
-        }
-        self.kept.insert(party.node, party.addresses.clone());
-        out.push(Effect::KeepConnected(party));
     }
 
     /// Looks whether a member still is one, by its certificate and the newest list.

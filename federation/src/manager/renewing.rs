@@ -2,11 +2,14 @@
 
 use kernel::{NodeId, Time};
 use rear_proto::{
-    Answer, Extensions, Refusal, Request, Signed, flavour::Party, membership::Certificate, message::Join,
+    Answer, Extensions, Refusal, Request, Signed,
+    flavour::Party,
+    membership::{Certificate, Role},
+    message::Join,
 };
 
 use super::{Asked, Manager};
-use crate::{mail::Effect, timers::Timer, tokens::NO_SECRET};
+use crate::{genesis, mail::Effect, record, timers::Timer, tokens::NO_SECRET};
 
 /// Returns when half of a certificate's life is over.
 pub(super) fn half_life(certificate: &Certificate) -> Time {
@@ -28,9 +31,15 @@ impl Manager {
     /// An issuer has come: what could not be renewed for want of one can be at once.
     pub(super) fn issuer_is_here(&mut self, now: Time, node: &NodeId) {
         let is_issuer = self.charter.as_ref().is_some_and(|charter| charter.is_issuer(node));
-        if is_issuer && self.own_certificate().is_some_and(|own| half_life(&own) <= now) {
+        let is_due = self.own_certificate().is_some_and(|own| half_life(&own) <= now);
+        if is_issuer && (is_due || self.lacks_secret()) {
             self.timers.set(Timer::Renew, now);
         }
+    }
+
+    /// Says whether this is a supernode that was not handed the domain's secret: it comes with a renewal.
+    fn lacks_secret(&self) -> bool {
+        self.role == Role::Supernode && self.secret.is_none() && !self.is_issuer()
     }
 
     /// Says whether three tries to renew should have been answered by now.
@@ -41,7 +50,7 @@ impl Manager {
     /// Renews the own certificate, or asks an issuer to; tries again until that is done.
     pub(super) fn renew(&mut self, now: Time, out: &mut Vec<Effect>) {
         let Some(own) = self.own_certificate() else { return };
-        if half_life(&own) > now {
+        if half_life(&own) > now && !self.lacks_secret() {
             self.schedule_renewal(now);
             return;
         }
@@ -81,6 +90,14 @@ impl Manager {
         out: &mut Vec<Effect>,
     ) {
         let Ok(Answer::Joined(joined)) = answer else { return };
+        if self.lacks_secret()
+            && let Some(secret) = genesis::handed_over(self.role, &joined)
+        {
+            out.push(Effect::Keep(record::secret(&secret)));
+            self.secret = Some(secret);
+            self.show_secret(out);
+            self.schedule_renewal(now);
+        }
         let (Some(charter), Some(own)) = (&self.charter, self.own_certificate()) else { return };
         let certificate = joined.credentials.certificate;
         if charter.verify(&certificate, &self.me, now).is_ok_and(|proven| proven.expires > own.expires) {
@@ -89,6 +106,7 @@ impl Manager {
     }
 
     fn adopt(&mut self, now: Time, certificate: Signed<Certificate>, out: &mut Vec<Effect>) {
+        self.role = certificate.claimed().map_or(self.role, |own| own.role);
         self.own = Some(certificate);
         self.keep_credentials(out);
         self.schedule_renewal(now);

@@ -11,14 +11,16 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use federation::{
     Config, Effect, Input, Manager, genesis,
-    mail::{Greeting, Response},
+    mail::{Greeting, PartnerView, Response},
 };
-use kernel::{AskId, Manager as _, NodeId, Rng, Span, Ticket, Time};
+use kernel::{AskId, DomainKey, Manager as _, NodeId, Rng, Span, Ticket, Time};
 use rear_proto::{
     Answer, Extensions, Refusal, Request, Row, Signer, Table,
     flavour::Party,
+    local::{DomainSecret, Partner, Realm},
     membership::{Role, Token},
-    message::{Hello, Join},
+    message::{Accept, Hello, Join},
+    partner::PartnerToken,
 };
 
 pub const DAY: Span = Span::secs(86_400);
@@ -43,6 +45,16 @@ pub fn party(n: u8) -> Party {
 }
 
 /// The key of the domain of that name.
+pub fn key(domain: &str) -> DomainKey {
+    DomainKey(domain_signer(domain).id().0)
+}
+
+/// The secret of the domain of that name.
+pub fn secret(domain: &str) -> DomainSecret {
+    DomainSecret(kernel::Digest::of(format!("secret of {domain}").as_bytes()).0)
+}
+
+/// The signer of the domain of that name.
 pub fn domain_signer(name: &str) -> Signer {
     Signer::from_secret(&kernel::Digest::of(name.as_bytes()).0)
 }
@@ -52,6 +64,9 @@ pub struct Node {
     pub config: Config,
     pub rows: Rows,
     pub starts: u32,
+    /// What it told the others of its kind of partners, last.
+    pub partners: Vec<Partner>,
+    pub secret: Option<DomainSecret>,
 }
 
 /// Nodes by number, and what they told the other managers of their nodes.
@@ -61,6 +76,10 @@ pub struct Net {
     pub connected: BTreeSet<(u8, u8)>,
     /// Wires that carry nothing.
     pub cut: BTreeSet<(u8, u8)>,
+    /// Wires on which questions arrive and answers are lost.
+    pub mute: BTreeSet<(u8, u8)>,
+    /// The names of the questions that were asked, and by whom.
+    pub asked: Vec<(u8, u8, &'static str)>,
     /// What each node said to those of its own, in words.
     pub told: Vec<(u8, String)>,
     /// HELLOs that were asked.
@@ -76,6 +95,8 @@ pub fn net() -> Net {
         nodes: BTreeMap::new(),
         connected: BTreeSet::new(),
         cut: BTreeSet::new(),
+        mute: BTreeSet::new(),
+        asked: Vec::new(),
         told: Vec::new(),
         hellos: 0,
         replies: BTreeMap::new(),
@@ -102,14 +123,39 @@ impl Net {
     }
 
     pub fn found(&mut self, n: u8, domain: &str, config: Config) {
-        let rows = genesis::found(domain, &domain_signer(domain), &signer(n), Role::Node, self.now, &config);
+        self.found_as(n, domain, Role::Node, config);
+    }
+
+    pub fn found_as(&mut self, n: u8, domain: &str, role: Role, config: Config) {
+        let (signers, secret) = ((domain_signer(domain), signer(n)), secret(domain));
+        let rows = genesis::found(domain, &signers.0, &signers.1, role, self.now, &config, secret);
         self.add(n, rows, config);
+    }
+
+    /// Two domains, alpha of 1 to 9 and beta of 11 to 19, of a supernode each, 1 and 11.
+    pub fn two() -> Self {
+        let mut net = net();
+        net.found_as(1, "alpha", Role::Supernode, Config::default());
+        net.found_as(11, "beta", Role::Supernode, Config::default());
+        net
+    }
+
+    /// The same as partners, and connected.
+    pub fn partners() -> Self {
+        let mut net = Self::two();
+        let token = net.partner_invite(1, "beta", DAY).unwrap();
+        net.connect(1, 11);
+        net.partner_accept(11, &token, "alpha").unwrap();
+        net.pass(Span::secs(2));
+        net.told.clear();
+        net
     }
 
     /// Starts a node from rows.
     pub fn add(&mut self, n: u8, rows: Vec<Row>, config: Config) {
         let manager = Manager::new(config.clone(), signer(n), Rng::from_number(n.into()));
-        self.nodes.insert(n, Node { manager, config, rows: Rows::new(), starts: 0 });
+        self.nodes
+            .insert(n, Node { manager, config, rows: Rows::new(), starts: 0, partners: Vec::new(), secret: None });
         keep(&mut self.nodes.get_mut(&n).unwrap().rows, rows);
         self.restart(n);
     }
@@ -119,6 +165,7 @@ impl Net {
         self.drop_connections(n);
         let node = self.nodes.get_mut(&n).unwrap();
         node.starts += 1;
+        node.partners.clear();
         node.manager =
             Manager::new(node.config.clone(), signer(n), Rng::from_number(u64::from(node.starts) << 8 | u64::from(n)));
         for ((table, key), value) in &node.rows {
@@ -175,7 +222,7 @@ impl Net {
         self.feed(n, Input::Invite { ticket, role, ttl });
         self.responses.remove(&ticket).unwrap().map(|response| match response {
             Response::Invited(token) => token,
-            Response::Removed => panic!("removed"),
+            other => panic!("{other:?}"),
         })
     }
 
@@ -183,6 +230,86 @@ impl Net {
         let ticket = self.ticket();
         self.feed(n, Input::Remove { ticket, node: id(node) });
         self.responses.remove(&ticket).unwrap().map(|_| ())
+    }
+
+    pub fn partner_invite(&mut self, n: u8, name: &str, ttl: Span) -> Result<PartnerToken, Refusal> {
+        let (ticket, name) = (self.ticket(), name.to_owned());
+        self.feed(n, Input::PartnerInvite { ticket, name, ttl });
+        self.responses.remove(&ticket).unwrap().map(|response| match response {
+            Response::PartnerInvited(token) => token.to_string().parse().unwrap(),
+            other => panic!("{other:?}"),
+        })
+    }
+
+    /// Takes up an invitation; the wires between the two must be there, or the answer is that there was none.
+    pub fn partner_accept(&mut self, n: u8, token: &PartnerToken, name: &str) -> Result<PartnerView, Refusal> {
+        let (ticket, name) = (self.ticket(), name.to_owned());
+        self.feed(n, Input::PartnerAccept { ticket, token: Box::new(token.clone()), name });
+        self.changed(ticket)
+    }
+
+    pub fn partner_switch(&mut self, n: u8, name: &str, on: bool) -> Result<PartnerView, Refusal> {
+        let (ticket, name) = (self.ticket(), name.to_owned());
+        self.feed(n, Input::PartnerSwitch { ticket, name, on });
+        self.changed(ticket)
+    }
+
+    pub fn partner_remove(&mut self, n: u8, name: &str) -> Result<PartnerView, Refusal> {
+        let (ticket, name) = (self.ticket(), name.to_owned());
+        self.feed(n, Input::PartnerRemove { ticket, name });
+        self.changed(ticket)
+    }
+
+    fn changed(&mut self, ticket: Ticket) -> Result<PartnerView, Refusal> {
+        self.responses.remove(&ticket).unwrap().map(|response| match response {
+            Response::PartnerChanged(view) => view,
+            other => panic!("{other:?}"),
+        })
+    }
+
+    /// Shows a token's secret without a manager's doing.
+    pub fn accept_with(&mut self, n: u8, inviter: u8, secret: [u8; 16]) -> Answer {
+        let accept = Accept {
+            secret,
+            credentials: self.nodes[&n].manager.credentials().unwrap(),
+            descriptor: self.descriptor_of(n),
+            addresses: addresses(n),
+            extensions: Extensions::new(),
+        };
+        self.say(n, inviter, Greeting::Accept(Box::new(travelled(&accept))))
+    }
+
+    /// The description of its domain that a node shows to whoever asks.
+    pub fn descriptor_of(&mut self, n: u8) -> Option<rear_proto::Signed<rear_proto::membership::Descriptor>> {
+        let hello = Hello {
+            credentials: None,
+            descriptor: None,
+            addresses: Vec::new(),
+            now: self.now,
+            extensions: Extensions::new(),
+        };
+        let Answer::Hello(hello) = self.say(250, n, Greeting::Hello(Box::new(hello))) else { panic!("refused") };
+        hello.descriptor
+    }
+
+    /// The partners of a node as its operator sees them: name, state, what they say, supernodes with `*` if here.
+    pub fn views(&self, n: u8) -> Vec<String> {
+        let views = self.nodes[&n].manager.partners(self.now);
+        views
+            .map(|view| {
+                let theirs = match view.theirs {
+                    None => "?",
+                    Some(true) => "on",
+                    Some(false) => "off",
+                };
+                let mut supernodes: Vec<_> =
+                    view.supernodes.iter().map(|(party, here)| (self.number(party.node), *here)).collect();
+                supernodes.sort_unstable();
+                let supernodes: Vec<_> =
+                    supernodes.iter().map(|(n, here)| format!("{n}{}", if *here { "*" } else { "" })).collect();
+                format!("{} {} theirs {theirs}: {}", view.name, view.state.name(), supernodes.join(" "))
+            })
+            .collect()
     }
 
     fn ticket(&mut self) -> Ticket {
@@ -273,13 +400,25 @@ impl Net {
                         }
                     }
                 }
-                Effect::MemberUp { party, role } => {
+                Effect::MemberUp { party, role, realm } => {
                     let n_of = self.number(party.node);
                     let at = if party.addresses == addresses(n_of) { "" } else { " somewhere" };
-                    self.told.push((n, format!("up {n_of} {}{at}", role.name())));
+                    let of = match realm {
+                        Realm::Own => "",
+                        Realm::Partner(domain) if domain == key("alpha") => " of alpha",
+                        Realm::Partner(domain) if domain == key("beta") => " of beta",
+                        Realm::Partner(_) => " of another",
+                        Realm::Catalogue => {
+                            assert_eq!(role, Role::Catalogue);
+                            ""
+                        }
+                    };
+                    self.told.push((n, format!("up {n_of} {}{of}{at}", role.name())));
                 }
                 Effect::MemberDown { node } => self.told.push((n, format!("down {}", self.number(node)))),
                 Effect::KeepConnected(party) => self.told.push((n, format!("keep {}", self.number(party.node)))),
+                Effect::Partners(partners) => self.nodes.get_mut(&n).unwrap().partners = partners,
+                Effect::Secret(secret) => self.nodes.get_mut(&n).unwrap().secret = Some(secret),
                 Effect::Credentials(credentials) => {
                     assert_eq!(credentials.certificate.claimed().unwrap().node, id(n));
                     self.told.push((n, "credentials".to_owned()));
@@ -294,9 +433,12 @@ impl Net {
         if self.cut.contains(&wire) || !self.connected.contains(&wire) || !self.nodes.contains_key(&other) {
             return (Err(rear_proto::Code::Timeout.into()), Vec::new());
         }
+        self.asked.push((n, other, request.name()));
         let request = match request {
             Request::Hello(hello) => Greeting::Hello(Box::new(travelled(&hello))),
             Request::Join(join) => Greeting::Join(Box::new(join)),
+            Request::Accept(accept) => Greeting::Accept(Box::new(travelled(&accept))),
+            Request::Partners(partners) => Greeting::Partners(Box::new(travelled(&partners))),
             other => panic!("{other:?}"),
         };
         let ticket = self.ticket();
@@ -319,6 +461,9 @@ impl Net {
                 }
                 effect => more.push((other, effect)),
             }
+        }
+        if self.mute.contains(&wire) {
+            answer = Err(rear_proto::Code::Timeout.into());
         }
         (answer, more)
     }
