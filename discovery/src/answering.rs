@@ -1,45 +1,62 @@
-//! LIST_FLAVOURS, asked: own offers that match, and the same answer to a repeat.
+//! LIST_FLAVOURS, asked: what is remembered of it, and what an answer is made of.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
-use kernel::{FlavourId, Key, NodeId, QueryId, Time};
+use kernel::{Key, NodeId, QueryId, Ticket, Time};
 use rear_proto::{
-    Answer, Code, Extensions, Flavour, Refusal, Selector,
+    Answer, Code, Extensions, Flavour, Refusal, Selector, Trace,
     message::{Flavours, List},
-    selector::Filter,
+    selector::{Bounds, Field, Filter},
     wire::{codec, frame},
 };
 
-use crate::{
-    config::Config,
-    index::{Index, Offer, Whose, by_price},
-};
+use crate::border::Viewer;
 
 /// The most bytes of offers in one answer; the rest of the frame is for steps and what comes later.
 const ANSWER_BYTES: usize = frame::MAX_ANSWER as usize * 3 / 4;
 
-/// The questions that were answered lately, for their repeats.
+/// The questions that came lately: those that wait for others' answers, and the answers of those that are answered,
+/// for their repeats.
 #[derive(Debug, Default)]
 pub(crate) struct Queries {
-    answered: BTreeMap<QueryId, Answered>,
+    known: BTreeMap<QueryId, Query>,
     ending: BTreeSet<(Time, QueryId)>,
+    /// How many wait.
+    pending: usize,
 }
 
 #[derive(Debug)]
-struct Answered {
+struct Query {
     from: NodeId,
     until: Time,
-    answer: Listed,
+    state: State,
 }
 
-/// An answer; its offers are shared with the index.
+#[derive(Debug)]
+enum State {
+    Pending(Box<Pending>),
+    Answered(Listed),
+}
+
+/// A question that others were asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Pending {
+    pub(crate) from: NodeId,
+    pub(crate) viewer: Viewer,
+    pub(crate) list: List,
+    /// Who waits: the question and its repeats.
+    pub(crate) tickets: Vec<(Ticket, Trace)>,
+}
+
+/// An answer; offers that are shown as they are are shared with the index.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Listed {
     flavours: Vec<Arc<Flavour>>,
     partial: bool,
+    silent: u32,
 }
 
 /// What is known of a question that arrives.
@@ -48,88 +65,126 @@ pub(crate) enum Known {
     New,
     /// It was answered: this is the answer.
     Answered(Listed),
+    /// It waits for others; the repeat waits with it.
+    Pending,
     /// It came from another node before.
     Looped,
 }
 
 impl Queries {
-    pub(crate) fn known(&mut self, now: Time, query: &QueryId, from: &NodeId) -> Known {
+    /// Looks a question up; a repeat of one that waits joins it.
+    pub(crate) fn known(&mut self, now: Time, query: &QueryId, from: &NodeId, ticket: Ticket, trace: Trace) -> Known {
+        // One that waits is answered at its deadline, and only then forgotten.
         while let Some((until, query)) = self.ending.first().copied()
             && until <= now
+            && !self.is_pending(&query)
         {
             self.forget(until, query);
         }
-        match self.answered.get(query) {
+        match self.known.get_mut(query) {
             None => Known::New,
-            Some(answered) if answered.from == *from => Known::Answered(answered.answer.clone()),
-            Some(_) => Known::Looped,
+            Some(known) if known.from != *from => Known::Looped,
+            Some(Query { state: State::Answered(answer), .. }) => Known::Answered(answer.clone()),
+            Some(Query { state: State::Pending(pending), .. }) => {
+                // A repeat under the same ticket is the same message.
+                if pending.tickets.iter().all(|(known, _)| *known != ticket) && pending.tickets.len() < MAX_REPEATS {
+                    pending.tickets.push((ticket, trace));
+                }
+                Known::Pending
+            }
+        }
+    }
+
+    /// Lets a question wait for others' answers, and says whether it may: of those that wait, none is forgotten.
+    pub(crate) fn wait(&mut self, query: QueryId, until: Time, pending: Pending, most: usize) -> bool {
+        if self.pending >= most {
+            return false;
+        }
+        self.pending += 1;
+        self.insert(query, Query { from: pending.from, until, state: State::Pending(Box::new(pending)) });
+        true
+    }
+
+    /// Ends the waiting of a question.
+    pub(crate) fn take(&mut self, query: &QueryId) -> Option<Pending> {
+        let known = self.known.get_mut(query)?;
+        match std::mem::replace(&mut known.state, State::Answered(Listed::default())) {
+            State::Pending(pending) => {
+                self.pending -= 1;
+                Some(*pending)
+            }
+            answered @ State::Answered(_) => {
+                known.state = answered;
+                None
+            }
         }
     }
 
     /// Remembers an answer until its question is of no use any longer; over `most`, the oldest go.
     pub(crate) fn remember(&mut self, query: QueryId, from: NodeId, until: Time, answer: Listed, most: usize) {
-        if let Some(before) = self.answered.insert(query, Answered { from, until, answer }) {
-            self.ending.remove(&(before.until, query));
+        self.insert(query, Query { from, until, state: State::Answered(answer) });
+        let mut over = self.known.len().saturating_sub(self.pending).saturating_sub(most);
+        let mut oldest: Vec<(Time, QueryId)> = Vec::new();
+        for (until, query) in &self.ending {
+            if over == 0 {
+                break;
+            }
+            if !self.is_pending(query) {
+                oldest.push((*until, *query));
+                over -= 1;
+            }
         }
-        self.ending.insert((until, query));
-        while self.answered.len() > most
-            && let Some((until, query)) = self.ending.first().copied()
-        {
+        for (until, query) in oldest {
             self.forget(until, query);
         }
     }
 
+    fn insert(&mut self, query: QueryId, known: Query) {
+        self.ending.insert((known.until, query));
+        if let Some(before) = self.known.insert(query, known)
+            && self.known.get(&query).is_some_and(|known| known.until != before.until)
+        {
+            self.ending.remove(&(before.until, query));
+        }
+    }
+
+    fn is_pending(&self, query: &QueryId) -> bool {
+        self.known.get(query).is_some_and(|known| matches!(known.state, State::Pending(_)))
+    }
+
     fn forget(&mut self, until: Time, query: QueryId) {
         self.ending.remove(&(until, query));
-        self.answered.remove(&query);
+        self.known.remove(&query);
     }
 }
 
+/// The most repeats that wait with one question.
+const MAX_REPEATS: usize = 16;
+
 impl Listed {
+    /// Puts an answer together, of as many offers as fit.
+    pub(crate) fn new(flavours: impl IntoIterator<Item = Arc<Flavour>>, partial: bool, silent: u32) -> Self {
+        let mut listed = Self { flavours: Vec::new(), partial, silent };
+        let mut bytes = 0;
+        for flavour in flavours {
+            bytes += codec::encode(&*flavour).len();
+            if bytes > ANSWER_BYTES {
+                listed.partial = true;
+                break;
+            }
+            listed.flavours.push(flavour);
+        }
+        listed
+    }
+
     pub(crate) fn answer(&self) -> Answer {
         Answer::Flavours(Flavours {
             flavours: self.flavours.iter().map(|flavour| (**flavour).clone()).collect(),
             partial: self.partial,
-            silent: 0,
+            silent: self.silent,
             extensions: Extensions::new(),
         })
     }
-}
-
-/// Lists own offers that match, cheapest first, as many as fit.
-///
-/// The empty selector lists everything, whatever is left of it.
-pub(crate) fn list(index: &Index, list: &List, config: &Config) -> Listed {
-    let most = list.limit.min(config.answer_limit) as usize;
-    let selector = for_provider(&list.selector);
-    let excluded: BTreeSet<&FlavourId> = list.exclude.iter().collect();
-    let usable = |offer: &Offer| !excluded.contains(&offer.flavour.id);
-    let (offers, more) = if selector.filters.is_empty() {
-        let mut all: Vec<_> = index.all(Whose::Own).filter(|offer| usable(offer)).collect();
-        all.sort_by(|a, b| by_price(&whole_price(a), &whole_price(b)));
-        let more = all.len() > most;
-        all.truncate(most);
-        (all, more)
-    } else {
-        let (matches, more) = index.matching(Whose::Own, &selector, most, usable, |_| None);
-        (matches.into_iter().map(|found| found.offer).collect(), more)
-    };
-    let mut listed = Listed { flavours: Vec::new(), partial: more };
-    let mut bytes = 0;
-    for offer in offers {
-        bytes += codec::encode(&*offer.flavour).len();
-        if bytes > ANSWER_BYTES {
-            listed.partial = true;
-            break;
-        }
-        listed.flavours.push(offer.flavour.clone());
-    }
-    listed
-}
-
-fn whole_price(offer: &Offer) -> rear_proto::price::Rate {
-    let price = &offer.flavour.price;
-    rear_proto::price::Rate { amount: price.amount, currency: price.currency, period: price.period }
 }
 
 /// Returns what of a question the provider can answer: the latency between the two is the asker's to judge,
@@ -137,6 +192,29 @@ fn whole_price(offer: &Offer) -> rear_proto::price::Rate {
 pub(crate) fn for_provider(selector: &Selector) -> Selector {
     let filters = selector.filters.iter().filter(|filter| !matches!(filter, Filter::Latency(_)));
     Selector { filters: filters.cloned().collect() }
+}
+
+/// Returns what of a question can be judged before an offer is shown through the border: there it gets another price,
+/// and for a partner another domain.
+pub(crate) fn behind_border(selector: &Selector, viewer: Viewer) -> Selector {
+    let changes = |filter: &&Filter| match filter {
+        Filter::Price(_) | Filter::Latency(_) => false,
+        Filter::Word(Field::Domain, _) => !matches!(viewer, Viewer::Partner(_)),
+        Filter::Word(..) | Filter::Amount(..) => true,
+    };
+    Selector { filters: selector.filters.iter().filter(changes).cloned().collect() }
+}
+
+/// Returns what to ask beyond the border: no less than what matches once it is shown through it.
+pub(crate) fn beyond_border(selector: &Selector, viewer: Viewer) -> Selector {
+    let translated = |filter: &Filter| match filter {
+        // What costs too little there may cost enough with the margin.
+        Filter::Price(Bounds::AtLeast(_)) | Filter::Latency(_) => None,
+        Filter::Price(Bounds::Match(most) | Bounds::Between(_, most)) => Some(Filter::Price(Bounds::AtMost(*most))),
+        Filter::Word(Field::Domain, _) if matches!(viewer, Viewer::Partner(_)) => None,
+        Filter::Price(Bounds::AtMost(_)) | Filter::Word(..) | Filter::Amount(..) => Some(filter.clone()),
+    };
+    Selector { filters: selector.filters.iter().filter_map(translated).collect() }
 }
 
 /// Returns how a node stands in a question's trail: other nodes can tell that they were there themselves, and

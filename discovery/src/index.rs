@@ -1,8 +1,10 @@
 //! The one index over own offers and candidates: what matches, without looking at all that does not.
 //!
-//! Offers are keyed by (party to reserve with, id) and numbered by slots; own offers and those of others stand
-//! on shelves of their own. It believes what it is given: what may be taken in is decided before.
+//! Offers are keyed by (party to reserve with, id) and numbered by slots; own offers, those of the domain's other
+//! nodes and those from beyond its border stand on shelves of their own. It believes what it is given: what may be
+//! taken in is decided before.
 
+mod names;
 mod shelf;
 #[cfg(test)]
 mod tests;
@@ -13,9 +15,11 @@ use std::{
     sync::Arc,
 };
 
-use kernel::{FlavourId, NodeId, Time};
-use rear_proto::{Flavour, Selector, price::Rate};
+use kernel::{DomainKey, FlavourId, NodeId, Time};
+use rear_proto::{Flavour, Selector, local::DomainSecret, price::Rate};
 
+pub(crate) use names::Aliases;
+use names::Names;
 use shelf::Shelf;
 
 /// What names an offer: the party to reserve with, and the flavour.
@@ -25,17 +29,25 @@ type Slot = u64;
 
 /// How many offers are looked at before the cheapest are not worth looking for any longer: up to here the
 /// answer is exact, and beyond it the first that match will do. A selector is checked in about a microsecond.
-const THOROUGH: usize = 4096;
+pub(crate) const THOROUGH: usize = 4096;
+
+/// How many offers are looked at at most, whatever was found: a question that is not selective must not hold up
+/// everything else for longer than some tens of milliseconds.
+pub(crate) const EXHAUSTED: usize = 32_768;
 
 /// The index.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Index {
+    /// The domain that is on this side of the border.
+    home: DomainKey,
     offers: BTreeMap<Slot, Offer>,
     slots: BTreeMap<OfferKey, Slot>,
     /// Who offers an id, for looking up by id alone.
     offering: BTreeSet<(FlavourId, NodeId)>,
     own: Shelf,
-    others: Shelf,
+    domain: Shelf,
+    foreign: Shelf,
+    names: Names,
     /// Candidates by when they expire.
     expiring: BTreeSet<(Time, Slot)>,
     /// The same for each provider.
@@ -50,6 +62,8 @@ pub(crate) struct Offer {
     pub(crate) flavour: Arc<Flavour>,
     /// How it was heard of; `None` for own ones.
     pub(crate) heard: Option<Heard>,
+    /// What it is called beyond the border, at a supernode.
+    pub(crate) aliases: Aliases,
 }
 
 /// How a candidate was heard of.
@@ -70,6 +84,10 @@ pub(crate) enum Whose {
     Own,
     /// Candidates.
     Others,
+    /// Candidates of this node's own domain.
+    Domain,
+    /// Candidates of other domains.
+    Foreign,
 }
 
 /// An offer that matches.
@@ -81,27 +99,86 @@ pub(crate) struct Match<'a> {
 }
 
 impl Offer {
-    fn key(&self) -> OfferKey {
+    pub(crate) fn key(&self) -> OfferKey {
         (self.flavour.provider.node, self.flavour.id)
     }
 }
 
 impl Index {
+    /// Makes an empty index of a node of this domain.
+    pub(crate) fn new(home: DomainKey) -> Self {
+        Self {
+            home,
+            offers: BTreeMap::new(),
+            slots: BTreeMap::new(),
+            offering: BTreeSet::new(),
+            own: Shelf::default(),
+            domain: Shelf::default(),
+            foreign: Shelf::default(),
+            names: Names::default(),
+            expiring: BTreeSet::new(),
+            providers: BTreeMap::new(),
+            next: 0,
+        }
+    }
+
+    /// Names everything anew where the secret is another; `resale` where foreign offers are named outward too.
+    pub(crate) fn rename(&mut self, secret: DomainSecret, resale: bool) {
+        if self.names.begin(secret, resale) {
+            for (slot, offer) in &mut self.offers {
+                let foreign = offer.heard.is_some() && offer.flavour.domain.key != self.home;
+                offer.aliases = self.names.add(*slot, &offer.flavour, foreign);
+            }
+        }
+    }
+
+    /// Returns the foreign offers that go by this name on this side of the border.
+    pub(crate) fn called_inward(&self, id: FlavourId) -> impl Iterator<Item = &Offer> {
+        self.names.inward(id).filter_map(|slot| self.offers.get(&slot))
+    }
+
+    /// Returns the offers that go by this name on the other side of the border.
+    pub(crate) fn called_outward(&self, id: FlavourId) -> impl Iterator<Item = &Offer> {
+        self.names.outward(id).filter_map(|slot| self.offers.get(&slot))
+    }
+
+    /// Says on which side of the border an offer is made, or that it is this node's own.
+    pub(crate) fn side(&self, offer: &Offer) -> Whose {
+        match offer.heard {
+            None => Whose::Own,
+            Some(_) if offer.flavour.domain.key == self.home => Whose::Domain,
+            Some(_) => Whose::Foreign,
+        }
+    }
+
+    /// Returns what may match of one side, and as little else as the filters allow.
+    pub(crate) fn narrowed<'a>(&'a self, whose: Whose, selector: &Selector) -> impl Iterator<Item = &'a Offer> {
+        let slots: Vec<_> = self.shelves(whose).iter().map(|shelf| shelf.narrowed(selector)).collect();
+        slots.into_iter().flatten().filter_map(|slot| self.offers.get(&slot))
+    }
+
     /// Takes in an own offer; an older state of it changes nothing.
     pub(crate) fn put_own(&mut self, flavour: Flavour) {
-        self.put(Offer { flavour: Arc::new(flavour), heard: None });
+        self.put(flavour, None);
     }
 
     /// Takes in a candidate; an older state of it changes nothing at all, and `false` is returned.
     pub(crate) fn put_candidate(&mut self, flavour: Flavour, heard: Heard) -> bool {
         let key = (flavour.provider.node, flavour.id);
-        self.refresh(&key, &flavour, heard) || self.put(Offer { flavour: Arc::new(flavour), heard: Some(heard) })
+        self.refresh(&key, &flavour, heard) || self.put(flavour, Some(heard))
+    }
+
+    /// Moves the expiry of a candidate, which is as it was.
+    pub(crate) fn prolong(&mut self, key: &OfferKey, heard: Heard) {
+        if let Some(flavour) = self.offer(key).map(|offer| offer.flavour.clone()) {
+            self.refresh(key, &flavour, heard);
+        }
     }
 
     /// Moves the expiry of a candidate that is as it was; `false` where it is not.
     fn refresh(&mut self, key: &OfferKey, flavour: &Flavour, heard: Heard) -> bool {
         let Some(&slot) = self.slots.get(key) else { return false };
-        let Some(Offer { flavour: known, heard: Some(before) }) = self.offers.get_mut(&slot) else { return false };
+        let Some(Offer { flavour: known, heard: Some(before), .. }) = self.offers.get_mut(&slot) else { return false };
         if **known != *flavour {
             return false;
         }
@@ -114,20 +191,24 @@ impl Index {
         true
     }
 
-    fn put(&mut self, offer: Offer) -> bool {
-        let key = offer.key();
+    fn put(&mut self, flavour: Flavour, heard: Option<Heard>) -> bool {
+        let key = (flavour.provider.node, flavour.id);
         if let Some(known) = self.offer(&key) {
-            if known.flavour.epoch > offer.flavour.epoch {
+            if known.flavour.epoch > flavour.epoch {
                 return false;
             }
             self.remove(&key);
         }
         let slot = self.next;
         self.next += 1;
+        let mut offer = Offer { flavour: Arc::new(flavour), heard, aliases: Aliases::default() };
+        let side = self.side(&offer);
+        offer.aliases = self.names.add(slot, &offer.flavour, side == Whose::Foreign);
         match &offer.heard {
             None => self.own.add(slot, &offer.flavour),
             Some(heard) => {
-                self.others.add(slot, &offer.flavour);
+                let shelf = if side == Whose::Foreign { &mut self.foreign } else { &mut self.domain };
+                shelf.add(slot, &offer.flavour);
                 self.expiring.insert((heard.expires, slot));
                 self.providers.entry(key.0).or_default().insert((heard.expires, slot));
             }
@@ -143,10 +224,13 @@ impl Index {
         let slot = self.slots.remove(key)?;
         let offer = self.offers.remove(&slot)?;
         self.offering.remove(&(key.1, key.0));
+        self.names.remove(slot, &offer.aliases);
+        let side = self.side(&offer);
         match &offer.heard {
             None => self.own.remove(slot, &offer.flavour),
             Some(heard) => {
-                self.others.remove(slot, &offer.flavour);
+                let shelf = if side == Whose::Foreign { &mut self.foreign } else { &mut self.domain };
+                shelf.remove(slot, &offer.flavour);
                 self.expiring.remove(&(heard.expires, slot));
                 if let Some(of_provider) = self.providers.get_mut(&key.0) {
                     of_provider.remove(&(heard.expires, slot));
@@ -173,12 +257,17 @@ impl Index {
 
     /// Returns one side's offers, in the order in which they came.
     pub(crate) fn all(&self, whose: Whose) -> impl Iterator<Item = &Offer> {
-        self.shelf(whose).all().filter_map(|slot| self.offers.get(&slot))
+        let (all, shelved) = match whose {
+            Whose::Others => (Some(self.offers.values().filter(|offer| offer.heard.is_some())), Vec::new()),
+            Whose::Own | Whose::Domain | Whose::Foreign => (None, self.shelves(whose)),
+        };
+        let shelved = shelved.into_iter().flat_map(Shelf::all).filter_map(|slot| self.offers.get(&slot));
+        all.into_iter().flatten().chain(shelved)
     }
 
     /// Returns how many offers one side has.
     pub(crate) fn count(&self, whose: Whose) -> usize {
-        self.shelf(whose).count()
+        self.shelves(whose).iter().map(|shelf| shelf.count()).sum()
     }
 
     /// Returns the keys of a provider's candidates, those that expire first leading.
@@ -200,10 +289,12 @@ impl Index {
         slots.filter_map(|(_, slot)| self.offers.get(slot).map(Offer::key))
     }
 
-    fn shelf(&self, whose: Whose) -> &Shelf {
+    fn shelves(&self, whose: Whose) -> Vec<&Shelf> {
         match whose {
-            Whose::Own => &self.own,
-            Whose::Others => &self.others,
+            Whose::Own => vec![&self.own],
+            Whose::Others => vec![&self.domain, &self.foreign],
+            Whose::Domain => vec![&self.domain],
+            Whose::Foreign => vec![&self.foreign],
         }
     }
 
@@ -220,12 +311,11 @@ impl Index {
     ) -> (Vec<Match<'_>>, bool) {
         let mut matches = Vec::new();
         let mut more = false;
-        for (looked_at, slot) in self.shelf(whose).narrowed(selector).enumerate() {
-            if looked_at >= THOROUGH && matches.len() >= most {
+        for (looked_at, offer) in self.narrowed(whose, selector).enumerate() {
+            if is_enough(looked_at, matches.len(), most) {
                 more = true;
                 break;
             }
-            let Some(offer) = self.offers.get(&slot) else { continue };
             if !usable(offer) {
                 continue;
             }
@@ -238,6 +328,11 @@ impl Index {
         matches.truncate(most);
         (matches, more)
     }
+}
+
+/// Says whether to look no further, after so many were looked at and so many found.
+pub(crate) const fn is_enough(looked_at: usize, found: usize, most: usize) -> bool {
+    looked_at >= EXHAUSTED || (looked_at >= THOROUGH && found >= most)
 }
 
 /// Orders rates: within a currency by what they cost per second, exactly; currencies by name.

@@ -18,15 +18,22 @@
 //! ```
 
 mod answering;
+mod believing;
+mod border;
+mod catalogue;
 pub mod config;
 mod early;
 mod endpoints;
 mod fan_out;
+mod feeds;
+mod inbox;
 mod index;
 pub mod mail;
 mod manager;
+mod publishing;
 mod record;
 mod saving;
+pub mod subscriptions;
 mod view;
 
 pub use config::Config;

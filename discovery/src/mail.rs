@@ -198,11 +198,22 @@ pub struct Discovered {
     /// What matches.
     pub candidates: Vec<Candidate>,
     /// What does not, and why; only where an explanation was asked for.
-    pub ruled_out: Vec<(Candidate, Mismatch)>,
+    pub ruled_out: Vec<(Candidate, Why)>,
     /// Whether there may be more.
     pub partial: bool,
     /// How many endpoints said nothing.
     pub silent: u32,
     /// How many were asked.
     pub asked: u32,
+}
+
+/// Why an offer was ruled out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Why {
+    /// It does not match: the filter, and what it has instead.
+    #[error(transparent)]
+    Mismatch(Mismatch),
+    /// It was not believed, and so is no candidate at all: the reason in words.
+    #[error("{0}")]
+    Disbelieved(String),
 }

@@ -1,22 +1,33 @@
 //! The manager: what each input leads to.
 
 mod asking;
+mod catalogue;
+mod feeds;
+mod inbox;
+mod looking;
+mod resolving;
+mod serving;
+mod widening;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use kernel::{AskId, NodeId, RequestId, Rng, Span, Ticket, Time, Wake};
+use kernel::{AskId, NodeId, RequestId, Rng, Span, Time, Wake};
 use rear_proto::{
-    DamagedRecord, Deed, Selector, Table, Trace,
-    local::{Candidate, Me, Pick},
-    message::List,
+    DamagedRecord, Selector, Table,
+    local::{Candidate, Me, Partner, Pick},
+    membership::Role,
 };
 
+use asking::Wanted;
+use feeds::Telling;
+
 use crate::{
-    answering::{self, Known, Queries},
+    answering::Queries,
+    border::Border,
     config::Config,
     early::Waits,
     endpoints::Endpoints,
-    fan_out::{FanOut, Waiting},
+    fan_out::FanOut,
     index::{Heard, Index, Offer, OfferKey, Whose},
     mail::{Effect, Input},
     record,
@@ -33,6 +44,7 @@ pub struct Manager {
     config: Config,
     me: NodeId,
     rng: Rng,
+    border: Border,
     index: Index,
     endpoints: Endpoints,
     queries: Queries,
@@ -41,10 +53,16 @@ pub struct Manager {
     fan_outs: BTreeMap<u64, FanOut>,
     /// When to look at a fan-out again.
     deadlines: BTreeSet<(Time, u64)>,
+    /// When to ask a second supernode.
+    hedges: BTreeSet<(Time, u64)>,
     /// Our open questions: of which fan-out, and to whom.
     asks: BTreeMap<AskId, (u64, NodeId)>,
     next_fan_out: u64,
     next_ask: u64,
+    /// What was not believed lately, and why.
+    disbelieved: VecDeque<(Candidate, String)>,
+    /// What others are told of offers, and what they tell.
+    telling: Telling,
 }
 
 impl Manager {
@@ -54,16 +72,20 @@ impl Manager {
             config,
             me: me.signer.id(),
             rng,
-            index: Index::default(),
+            border: Border::new(&me),
+            index: Index::new(me.domain),
             endpoints: Endpoints::default(),
             queries: Queries::default(),
             saving: Saving::default(),
             early: Waits::default(),
             fan_outs: BTreeMap::new(),
             deadlines: BTreeSet::new(),
+            hedges: BTreeSet::new(),
             asks: BTreeMap::new(),
             next_fan_out: 0,
             next_ask: 0,
+            disbelieved: VecDeque::new(),
+            telling: Telling::new(me.signer),
         }
     }
 
@@ -81,7 +103,8 @@ impl Manager {
     }
 
     /// Comes to life: drops the candidates that have expired meanwhile. Own offers are REAR's to tell.
-    pub fn start(&mut self, now: Time, _starts: u32, out: &mut Vec<Effect>) {
+    pub fn start(&mut self, now: Time, starts: u32, out: &mut Vec<Effect>) {
+        self.telling.feeds.begin(starts);
         self.early.begin(now + self.config.first_contact);
         self.sweep(now, out);
         self.bound(None, out);
@@ -107,10 +130,12 @@ impl Manager {
             node: *node,
             addresses: &endpoint.addresses,
             role: endpoint.role,
+            realm: endpoint.realm,
             up: endpoint.up,
             round_trip_ms: self.endpoints.round_trip_ms(node),
             last_heard: endpoint.heard,
             candidates: self.index.count_of(node),
+            disbelieved: endpoint.disbelieved,
         })
     }
 
@@ -143,31 +168,6 @@ impl Manager {
         !self.endpoints.is_down(&offer.flavour.provider.node)
     }
 
-    // -- being asked ------------------------------------------------------------------------------------
-
-    fn asked(&mut self, now: Time, ticket: Ticket, from: NodeId, list: &List, trace: Trace, out: &mut Vec<Effect>) {
-        let listed = match self.queries.known(now, &list.query, &from) {
-            Known::Looped => {
-                let answer = answering::looped(&list.query).into();
-                return out.push(Effect::Reply { ticket, answer });
-            }
-            Known::New if list.trail.contains(&answering::footprint(&list.query, &self.me)) => {
-                let answer = answering::looped(&list.query).into();
-                return out.push(Effect::Reply { ticket, answer });
-            }
-            Known::Answered(listed) => listed,
-            Known::New => {
-                let listed = answering::list(&self.index, list, &self.config);
-                let until = now + list.deadline.min(rear_proto::door::MAX_DEADLINE);
-                self.queries.remember(list.query, from, until, listed.clone(), self.config.queries);
-                listed
-            }
-        };
-        out.push(Effect::Did(trace, Deed::OffersLookedUp));
-        out.push(Effect::Did(trace, Deed::ListAnswered));
-        out.push(Effect::Reply { ticket, answer: listed.answer() });
-    }
-
     // -- endpoints --------------------------------------------------------------------------------------
 
     fn gone(&mut self, now: Time, node: &NodeId, out: &mut Vec<Effect>) {
@@ -179,8 +179,21 @@ impl Manager {
             self.asks.iter().filter(|(_, (_, to))| to == node).map(|(ask, (id, _))| (*ask, *id)).collect();
         for (ask, id) in asks {
             self.asks.remove(&ask);
+            let group = self.fan_outs.get(&id).and_then(|fan_out| fan_out.open.get(&ask)).copied();
             self.said_nothing(id, ask);
+            self.ask_another(now, id, node, group, out);
             self.settle(now, id, out);
+        }
+    }
+
+    /// What partners offered who are none any longer is no longer to be had.
+    fn partners_are(&mut self, partners: Vec<Partner>, out: &mut Vec<Effect>) {
+        self.border.partners_are(partners);
+        if self.border.is_supernode() {
+            let is_partner = |offer: &&Offer| self.border.partner(&offer.flavour.domain.key).is_some();
+            let left = self.index.all(Whose::Foreign).filter(|offer| !is_partner(offer));
+            let left: Vec<OfferKey> = left.map(Offer::key).collect();
+            self.drop_all(left, out);
         }
     }
 
@@ -188,7 +201,8 @@ impl Manager {
 
     fn drop_all(&mut self, keys: Vec<OfferKey>, out: &mut Vec<Effect>) {
         for key in keys {
-            self.index.remove(&key);
+            let offer = self.index.remove(&key);
+            self.telling.dropped(key, offer.and_then(|offer| offer.heard));
             out.extend(self.saving.gone(&key).map(Effect::Keep));
         }
     }
@@ -196,11 +210,20 @@ impl Manager {
     /// Drops candidates over the bounds, those that expire first leading.
     fn bound(&mut self, provider: Option<&NodeId>, out: &mut Vec<Effect>) {
         if let Some(node) = provider {
-            let over = self.index.count_of(node).saturating_sub(self.config.candidates_per_provider);
+            let is_supernode = self.endpoints.get(node).is_some_and(|endpoint| endpoint.role == Role::Supernode);
+            let most = match is_supernode {
+                true => self.config.candidates_per_supernode,
+                false => self.config.candidates_per_provider,
+            };
+            let over = self.index.count_of(node).saturating_sub(most);
             let first: Vec<OfferKey> = self.index.of_provider(node).take(over).collect();
             self.drop_all(first, out);
         }
-        let over = self.index.count(Whose::Others).saturating_sub(self.config.candidates);
+        let most = match self.border.is_supernode() {
+            true => self.config.candidates_at_supernode.max(self.config.candidates),
+            false => self.config.candidates,
+        };
+        let over = self.index.count(Whose::Others).saturating_sub(most);
         if over > 0 {
             let first: Vec<OfferKey> = self.index.expiring().take(over).map(|(_, key)| key).collect();
             self.drop_all(first, out);
@@ -224,45 +247,63 @@ impl kernel::Manager for Manager {
 
     fn handle(&mut self, now: Time, input: Input, out: &mut Vec<Effect>) {
         match input {
-            Input::OwnChanged(flavour) => self.index.put_own(*flavour),
+            Input::OwnChanged(flavour) => {
+                self.border.learn(&flavour);
+                self.telling.changed((self.me, flavour.id));
+                self.index.put_own(*flavour);
+            }
             Input::OwnGone(flavour) => {
                 self.index.remove(&(self.me, flavour));
+                self.telling.changed((self.me, flavour));
             }
             Input::Find { request, pick, k, max_age } => {
                 out.push(found(request, self.find(now, &pick, k, max_age)));
             }
             Input::Discover { asker, selector, k, exclude, trace } => {
-                self.discover(now, Waiting { asker, selector, k, trace, found: 0 }, exclude, out);
+                self.discover(now, asker, Wanted { selector, k, exclude, trace }, out);
             }
-            Input::Asked { ticket, from, caller: _, list, trace } => self.asked(now, ticket, from, &list, trace, out),
+            Input::Asked { ticket, from, caller, list, trace } => {
+                self.asked(now, ticket, from, caller, *list, trace, out);
+            }
             Input::Answered { ask, from, answer, took } => self.answered(now, ask, from, answer, took, out),
-            Input::Told { ticket, .. } => {
-                out.push(Effect::Reply {
-                    ticket,
-                    answer: rear_proto::Refusal::from(rear_proto::Code::NotShared).into(),
-                });
+            Input::Told { ticket, from, caller, request } => self.told(now, ticket, from, caller, *request, out),
+            Input::Resolve { allocation, flavour, caller } => self.resolve(now, allocation, flavour, caller, out),
+            Input::Partners(partners) => {
+                self.partners_are(partners, out);
+                self.exposed(now);
             }
-            Input::Resolve { allocation, flavour, caller: _ } => {
-                out.push(Effect::Resolved { allocation, way: Ok(rear_proto::local::Way::Here(flavour)) });
+            Input::Secret(secret) => {
+                let resale = self.config.expose.iter().any(|rule| rule.resale);
+                self.index.rename(secret, resale);
+                self.exposed(now);
             }
-            Input::Partners(_) | Input::Secret(_) => {}
-            Input::EndpointUp { party, role, realm: _ } => {
+            Input::EndpointUp { party, role, realm } => {
                 if party.node != self.me {
-                    self.endpoints.up(party, role);
+                    self.endpoints.up(party.clone(), role, realm);
+                    self.reached(now, &party, role, realm);
                     self.early.reached(now + self.config.gather);
                 }
             }
-            Input::EndpointDown { node } => self.endpoints.down(&node),
-            Input::EndpointGone { node } => self.gone(now, &node, out),
+            Input::EndpointDown { node } => {
+                self.endpoints.down(&node);
+                self.unreached(&node);
+            }
+            Input::EndpointGone { node } => {
+                self.forgotten(now, &node, out);
+                self.gone(now, &node, out);
+            }
         }
+        self.touched(now);
     }
 
     fn next_wake(&self) -> Option<Wake> {
         [
             self.deadlines.first().map(|(at, _)| (*at, "list-deadline")),
+            self.hedges.first().map(|(at, _)| (*at, "second-supernode")),
             self.next_sweep().map(|at| (at, "candidate-expiry")),
             self.saving.due().map(|at| (at, "save-candidates")),
             self.early.due().map(|at| (at, "first-contact")),
+            self.telling_due(),
         ]
         .into_iter()
         .flatten()
@@ -270,6 +311,12 @@ impl kernel::Manager for Manager {
     }
 
     fn wake(&mut self, now: Time, out: &mut Vec<Effect>) {
+        while let Some((at, id)) = self.hedges.first().copied()
+            && at <= now
+        {
+            self.hedges.remove(&(at, id));
+            self.hedge(now, id, out);
+        }
         while let Some((at, id)) = self.deadlines.first().copied()
             && at <= now
         {
@@ -284,6 +331,8 @@ impl kernel::Manager for Manager {
             self.sweep(now, out);
         }
         out.extend(self.saving.rows(now, &self.index, self.config.save_every).into_iter().map(Effect::Keep));
+        self.touched(now);
+        self.tell_all(now, out);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The tables as they are shown.
 
 use kernel::{NodeId, Span, Time};
-use rear_proto::{Flavour, membership::Role};
+use rear_proto::{Flavour, local::Realm, membership::Role};
 
 /// A candidate; REAR adds its rank, and why.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +18,7 @@ pub struct CandidateView<'a> {
     pub round_trip_ms: Option<u32>,
 }
 
-/// An endpoint: a node of the domain that answers LIST_FLAVOURS.
+/// An endpoint: a node that answers LIST_FLAVOURS.
 #[derive(Debug, Clone, Copy)]
 pub struct EndpointView<'a> {
     /// Which node.
@@ -27,6 +27,8 @@ pub struct EndpointView<'a> {
     pub addresses: &'a [String],
     /// As what.
     pub role: Role,
+    /// Where it belongs.
+    pub realm: Realm,
     /// Whether it can be reached now.
     pub up: bool,
     /// How long its answers take, in milliseconds, where one has come.
@@ -35,4 +37,6 @@ pub struct EndpointView<'a> {
     pub last_heard: Option<Time>,
     /// How many candidates there are of it.
     pub candidates: usize,
+    /// How many of its offers were not believed since this node started.
+    pub disbelieved: u64,
 }

@@ -112,7 +112,7 @@ proptest! {
         most in 0..8usize,
     ) {
         let Ok(selector) = text.parse::<Selector>() else { return Err(TestCaseError::reject("no such selector")) };
-        let mut index = Index::default();
+        let mut index = Index::new(DomainKey([1; 32]));
         let mut model: BTreeMap<OfferKey, (bool, Flavour, u64)> = BTreeMap::new();
         for (plain, expires, stays) in &arrivals {
             let flavour = flavour(plain);
@@ -165,7 +165,7 @@ proptest! {
 
 #[test]
 fn a_selective_question_looks_at_few_of_many() {
-    let mut index = Index::default();
+    let mut index = Index::new(DomainKey([1; 32]));
     let heard = Heard { seen: Time(0), via: NodeId([1; 32]), expires: Time(1) };
     for n in 0..20_000u32 {
         let mut offer = flavour(&Plain {

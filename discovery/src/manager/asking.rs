@@ -1,52 +1,79 @@
 //! Asking outside: one question to the endpoints, what is taken of their answers, and who is told when.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kernel::{AskId, FlavourId, NodeId, QueryId, Span, Time};
 use rear_proto::{
-    Answer, Code, Deed, Extensions, Flavour, Mismatch, Refusal, Request, Selector,
-    door::{MAX_EXCLUDED, MAX_LIST},
-    local::Candidate,
-    message::{Flavours, List, Scope},
-    wire::codec,
+    Answer, Code, Deed, Flavour, Refusal, Selector, Signed,
+    door::{MAX_HOPS, MAX_LIST},
+    local::{self, Candidate},
+    message::{Flavours, PublishedFlavours},
+    published::Published,
 };
 
-use super::Manager;
+use super::{Manager, looking::Look};
 use crate::{
-    answering,
+    believing::{self, Bearer},
+    border::Viewer,
     early::Early,
-    fan_out::{FanOut, Outcome, Question, Waiting},
+    endpoints::Group,
+    fan_out::{FanOut, Outcome, Question, Travel, Waiting, Who},
     index::{Heard, Offer, OfferKey, Whose},
-    mail::{Asker, Discovered, Effect},
+    mail::{Asker, Discovered, Effect, Why},
 };
 
 impl Manager {
     /// Asks outside on behalf of one who wants to know; equal questions at the same time are asked once.
-    pub(super) fn discover(&mut self, now: Time, waiting: Waiting, exclude: Vec<FlavourId>, out: &mut Vec<Effect>) {
-        let explain = matches!(waiting.asker, Asker::Operator { explain: true, .. });
+    pub(super) fn discover(&mut self, now: Time, asker: Asker, wanted: Wanted, out: &mut Vec<Effect>) {
+        let Wanted { selector, k, exclude, trace } = wanted;
+        let explain = matches!(asker, Asker::Operator { explain: true, .. });
         // To say what was ruled out and why, everything must be heard of.
-        let selector = if explain { Selector::default() } else { waiting.selector.clone() };
-        let question = Question { selector, exclude: exclude.into_iter().collect() };
+        let asked = if explain { Selector::default() } else { selector.clone() };
+        let hops_left = self.config.max_hops.min(MAX_HOPS as u8);
+        let exclude = exclude.into_iter().collect();
+        let question = Question { viewer: Viewer::Me, selector: asked, exclude, hops_left };
         let most = self.config.answer_limit.clamp(1, MAX_LIST);
-        let limit = if explain { most } else { u32::try_from(waiting.k).unwrap_or(most).clamp(1, most) };
+        let limit = if explain { most } else { u32::try_from(k).unwrap_or(most).clamp(1, most) };
+        let waiting = Waiting { who: Who::Here(asker), selector, k, trace, found: 0 };
+        self.ask_or_join(now, question, limit, waiting, None, self.config.list_deadline, out);
+    }
 
-        let same = |fan_out: &FanOut| fan_out.question == question && fan_out.limit >= limit && fan_out.deadline > now;
-        match self.fan_outs.iter().find(|(_, fan_out)| same(fan_out)) {
-            Some((_, fan_out)) if fan_out.is_for(&waiting.asker) => {}
-            Some((id, _)) => self.join(now, *id, waiting, out),
-            None => self.fan_out(now, question, limit, waiting, out),
+    /// Returns the question under way that is the same as this one and asks for as much.
+    pub(super) fn joinable(&self, now: Time, question: &Question, limit: u32) -> Option<u64> {
+        let same = |fan_out: &FanOut| fan_out.question == *question && fan_out.limit >= limit && fan_out.deadline > now;
+        self.fan_outs.iter().find(|(_, fan_out)| same(fan_out)).map(|(id, _)| *id)
+    }
+
+    /// Joins the same question where it is under way, and asks it otherwise.
+    #[allow(clippy::too_many_arguments, reason = "a question has as many sides")]
+    pub(super) fn ask_or_join(
+        &mut self,
+        now: Time,
+        question: Question,
+        limit: u32,
+        waiting: Waiting,
+        travel: Option<Travel>,
+        deadline: Span,
+        out: &mut Vec<Effect>,
+    ) {
+        match self.joinable(now, &question, limit) {
+            Some(id) if self.fan_outs.get(&id).is_some_and(|fan_out| fan_out.is_for(&waiting.who)) => {}
+            Some(id) => self.join(now, id, waiting, out),
+            None => self.fan_out(now, question, limit, waiting, travel, deadline, out),
         }
     }
 
     /// Lets one more wait for a question that is under way, with what has come of it already.
     fn join(&mut self, now: Time, id: u64, mut waiting: Waiting, out: &mut Vec<Effect>) {
         let Some(fan_out) = self.fan_outs.get(&id) else { return };
-        let came = |offer: &Offer| {
-            offer.heard.is_some_and(|heard| heard.seen >= fan_out.asked_at)
-                && !fan_out.question.exclude.contains(&offer.flavour.id)
-        };
-        waiting.found = self.matching(&waiting.selector, waiting.k, came).len();
-        out.push(Effect::Did(waiting.trace, Deed::ListSent));
+        if matches!(waiting.who, Who::Here(_)) {
+            let came = |offer: &Offer| {
+                offer.heard.is_some_and(|heard| heard.seen >= fan_out.asked_at)
+                    && !fan_out.question.exclude.contains(&offer.flavour.id)
+            };
+            waiting.found = self.matching(&waiting.selector, waiting.k, came).len();
+            out.push(Effect::Did(waiting.trace, Deed::ListSent));
+        }
         if let Some(fan_out) = self.fan_outs.get_mut(&id) {
             fan_out.join(waiting);
         }
@@ -54,52 +81,44 @@ impl Manager {
     }
 
     /// Asks the endpoints, all at once; where there is none to ask, it is over at once.
-    fn fan_out(&mut self, now: Time, question: Question, limit: u32, waiting: Waiting, out: &mut Vec<Effect>) {
-        let (chosen, there) = self.endpoints.chosen(self.config.endpoints, self.config.explore, &mut self.rng);
-        if chosen.is_empty()
-            && self.early.put(now, Early { question: question.clone(), limit, waiting: waiting.clone() })
-        {
+    #[allow(clippy::too_many_arguments, reason = "a question has as many sides")]
+    fn fan_out(
+        &mut self,
+        now: Time,
+        question: Question,
+        limit: u32,
+        waiting: Waiting,
+        travel: Option<Travel>,
+        deadline: Span,
+        out: &mut Vec<Effect>,
+    ) {
+        let (targets, partial) = self.targets(&question);
+        if targets.is_empty() {
+            let early = Early { question: question.clone(), limit, waiting: waiting.clone() };
+            if matches!(waiting.who, Who::Query(_)) || !self.early.put(now, early) {
+                let nobody = Outcome { asked: 0, silent: 0, partial: false };
+                self.tell(now, &waiting, &question.exclude, nobody, out);
+            }
             return;
         }
-        if chosen.is_empty() {
-            let nobody = Outcome { asked: 0, silent: 0, partial: false };
-            return self.tell(now, &waiting, &question.exclude, nobody, out);
-        }
         let trace = waiting.trace;
-        out.push(Effect::Did(trace, Deed::ListSent));
+        if matches!(waiting.who, Who::Here(_)) {
+            out.push(Effect::Did(trace, Deed::ListSent));
+        }
         let id = self.next_fan_out;
         self.next_fan_out += 1;
-        let deadline = self.config.list_deadline;
-        let query = QueryId(self.rng.bytes());
-        let list = List {
-            query,
-            selector: question.selector.clone(),
-            limit,
-            scope: Scope::Own,
-            exclude: question.exclude.iter().copied().take(MAX_EXCLUDED).collect(),
-            hops_left: 0,
-            trail: vec![answering::footprint(&query, &self.me)],
-            deadline,
-            extensions: Extensions::new(),
-        };
-        let mut fan_out = FanOut::new(question, limit, now, now + deadline, chosen.len() < there);
-        for to in chosen {
-            let ask = AskId(self.next_ask);
-            self.next_ask += 1;
-            self.asks.insert(ask, (id, to.node));
-            fan_out.open.insert(ask);
-            fan_out.asked = fan_out.asked.saturating_add(1);
-            out.push(Effect::Ask { ask, to, request: Request::List(list.clone()), deadline, trace });
-        }
+        let travel = travel.unwrap_or_else(|| Travel { query: QueryId(self.rng.bytes()), trail: Vec::new(), trace });
+        let mut fan_out = FanOut::new(question, travel, limit, now, now + deadline, partial);
         fan_out.join(waiting);
         self.deadlines.insert((fan_out.until, id));
         self.fan_outs.insert(id, fan_out);
+        self.ask_targets(now, id, targets, out);
     }
 
     /// Asks what had to wait for somebody to ask.
     pub(super) fn ask_early(&mut self, now: Time, out: &mut Vec<Effect>) {
         for Early { question, limit, waiting } in self.early.take() {
-            self.fan_out(now, question, limit, waiting, out);
+            self.fan_out(now, question, limit, waiting, None, self.config.list_deadline, out);
         }
     }
 
@@ -113,21 +132,47 @@ impl Manager {
         took: Span,
         out: &mut Vec<Effect>,
     ) {
+        if self.told_back(now, ask, &from, &answer, out) {
+            return;
+        }
         let Some((id, asked)) = self.asks.remove(&ask) else { return };
-        match answer {
-            Ok(Answer::Flavours(answer)) if from == asked => {
+        let group = self.fan_outs.get(&id).and_then(|fan_out| fan_out.open.get(&ask)).copied();
+        match (answer, group) {
+            (Ok(_), _) if from != asked => self.said_nothing(id, ask),
+            (Ok(Answer::Published(answer)), Some(Group::Catalogue)) => {
                 self.endpoints.answered(now, &from, took);
-                self.take_in(now, id, ask, from, answer, out);
+                self.take_published(now, id, ask, from, answer, out);
             }
-            // An answer to another question, or in another's name, is none.
-            Ok(_) => self.said_nothing(id, ask),
-            Err(refusal) if matches!(refusal.code(), Code::Timeout | Code::Unavailable) => self.said_nothing(id, ask),
-            Err(_) => {
+            (Ok(Answer::Flavours(answer)), Some(group)) if group != Group::Catalogue => {
                 self.endpoints.answered(now, &from, took);
-                if let Some(fan_out) = self.fan_outs.get_mut(&id) {
-                    fan_out.answered(ask, true, 0);
+                self.take_in(now, id, ask, from, group, answer, out);
+            }
+            // An answer to another question is none.
+            (Ok(_), _) => {
+                self.said_nothing(id, ask);
+                self.ask_another(now, id, &from, group, out);
+                out.push(Effect::Rated { peer: from, outcome: local::Outcome::Failed });
+            }
+            (Err(refusal), _) => match refusal.code() {
+                code @ (Code::Timeout | Code::Unavailable) => {
+                    self.said_nothing(id, ask);
+                    self.ask_another(now, id, &from, group, out);
+                    if code == Code::Timeout {
+                        out.push(Effect::Rated { peer: from, outcome: local::Outcome::Silent });
+                    }
                 }
-            }
+                code => {
+                    self.endpoints.answered(now, &from, took);
+                    if let Some(fan_out) = self.fan_outs.get_mut(&id) {
+                        // It has been there already, so all that is there has been asked for.
+                        let whole = code == Code::LoopDetected;
+                        if whole { fan_out.answered(ask, false, 0) } else { fan_out.refused(ask) }
+                    }
+                    if code != Code::LoopDetected {
+                        self.ask_another(now, id, &from, group, out);
+                    }
+                }
+            },
         }
         self.settle(now, id, out);
     }
@@ -139,41 +184,157 @@ impl Manager {
     }
 
     /// Takes the offers of an answer that may be believed.
-    fn take_in(&mut self, now: Time, id: u64, ask: AskId, from: NodeId, answer: Flavours, out: &mut Vec<Effect>) {
-        let Some(fan_out) = self.fan_outs.get_mut(&id) else { return };
+    #[allow(clippy::too_many_arguments, reason = "an answer has as many sides")]
+    fn take_in(
+        &mut self,
+        now: Time,
+        id: u64,
+        ask: AskId,
+        from: NodeId,
+        group: Group,
+        answer: Flavours,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(mut fan_out) = self.fan_outs.remove(&id) else { return };
         let Flavours { flavours, partial, silent, .. } = answer;
-        let round_trip = self.endpoints.round_trip_ms(&from);
         let over = flavours.len() > fan_out.limit as usize;
-        let mut named = BTreeSet::new();
-        let mut taken = Vec::new();
+        let bearer = Bearer::of(self.endpoints.get(&from));
+        let (mut named, mut taken, mut lies) = (BTreeSet::new(), Vec::new(), Vec::new());
         for flavour in flavours.into_iter().take(fan_out.limit as usize) {
-            if is_credible(&flavour, &from, self.config.offer_bytes) && named.insert(flavour.id) {
-                if !fan_out.question.exclude.contains(&flavour.id) {
-                    for waiting in fan_out.waiting_mut() {
-                        waiting.found += usize::from(waiting.selector.check(&flavour, round_trip).is_ok());
-                    }
-                }
+            let key = (flavour.provider.node, flavour.id);
+            if key.0 == self.me && bearer == Bearer::Supernode {
+                continue;
+            }
+            let home = self.border.home();
+            if let Some(why) = believing::doubt(&flavour, &from, bearer, &home, self.config.offer_bytes) {
+                lies.push((Some(flavour), why));
+            } else if named.insert(key) {
                 taken.push(flavour);
+            } else {
+                lies.push((Some(flavour), "it stands twice in one answer".to_owned()));
             }
         }
         fan_out.answered(ask, partial || over, silent);
         // A whole answer says of everything that is not in it that it is no longer so.
-        if !partial && !over {
-            let question =
-                Question { selector: answering::for_provider(&fan_out.question.selector), ..fan_out.question.clone() };
-            let asked_at = fan_out.asked_at;
-            self.prune(&from, &question, asked_at, &named, out);
+        if !partial && !over && silent == 0 {
+            let home = (group == Group::Supernode).then(|| self.border.home());
+            let said = Said { question: self.question_for(&fan_out.question, group), home, named };
+            self.prune(&from, &said, fan_out.asked_at, out);
         }
-        for flavour in taken {
-            self.hear(now, from, flavour, out);
+        let heard = taken.into_iter().map(|flavour| self.hear_for(now, from, flavour, out)).collect();
+        self.count(now, &mut fan_out, heard);
+        self.fan_outs.insert(id, fan_out);
+        self.disbelieve(now, from, lies, over, out);
+    }
+
+    /// Takes the offers of a catalogue's answer that may be believed: each stands for itself, by its signature.
+    fn take_published(
+        &mut self,
+        now: Time,
+        id: u64,
+        ask: AskId,
+        from: NodeId,
+        answer: PublishedFlavours,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(mut fan_out) = self.fan_outs.remove(&id) else { return };
+        let PublishedFlavours { offers, partial, .. } = answer;
+        let over = offers.len() > fan_out.limit as usize;
+        if !offers.is_empty() && !fan_out.checked {
+            fan_out.checked = true;
+            for waiting in fan_out.waiting_mut() {
+                out.push(Effect::Did(waiting.trace, Deed::SignaturesChecked));
+            }
+        }
+        fan_out.answered(ask, partial || over, 0);
+        let (mut heard, mut lies) = (BTreeMap::new(), Vec::new());
+        for signed in offers.iter().take(fan_out.limit as usize) {
+            match self.open(now, signed) {
+                Ok(flavour) => heard.extend([self.hear_for(now, from, flavour, out)]),
+                Err(why) => lies.push((signed.claimed().map(|claimed| claimed.flavour), why)),
+            }
+        }
+        self.count(now, &mut fan_out, heard);
+        self.fan_outs.insert(id, fan_out);
+        self.disbelieve(now, from, lies, over, out);
+    }
+
+    /// Opens an offer that came through a third party.
+    ///
+    /// # Errors
+    /// Why it is not to be believed.
+    pub(super) fn open(&self, now: Time, signed: &Signed<Published>) -> Result<Flavour, String> {
+        let home = self.border.home();
+        believing::open(now, signed, &home, |domain| self.border.partner(domain), self.config.offer_bytes)
+    }
+
+    /// Takes an offer in, and says which it is and whether it was known before.
+    fn hear_for(&mut self, now: Time, via: NodeId, flavour: Flavour, out: &mut Vec<Effect>) -> (OfferKey, bool) {
+        let key = (flavour.provider.node, flavour.id);
+        let known = self.index.offer(&key).is_some_and(|offer| offer.heard.is_some_and(|heard| heard.expires > now));
+        self.hear(now, via, flavour, out);
+        (key, known)
+    }
+
+    /// Counts for each who waits what has come that it can use; what another node is told counts when it is new.
+    fn count(&self, now: Time, fan_out: &mut FanOut, heard: BTreeMap<OfferKey, bool>) {
+        let question = fan_out.question.clone();
+        let eyes = self.border.eyes(now, question.viewer, &self.config);
+        for (key, known) in heard {
+            let Some(offer) = self.index.offer(&key) else { continue };
+            if known && question.viewer != Viewer::Me {
+                continue;
+            }
+            let Some(seen) = eyes.see(self.index.side(offer), offer) else { continue };
+            if question.exclude.contains(&seen.id) {
+                continue;
+            }
+            let round_trip = self.endpoints.round_trip_ms(&key.0);
+            for waiting in fan_out.waiting_mut() {
+                waiting.found += usize::from(waiting.selector.check(&seen, round_trip).is_ok());
+            }
         }
     }
 
-    fn hear(&mut self, now: Time, via: NodeId, flavour: Flavour, out: &mut Vec<Effect>) {
+    /// Takes note of what was not believed, and of who said it.
+    pub(super) fn disbelieve(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        lies: Vec<(Option<Flavour>, String)>,
+        over: bool,
+        out: &mut Vec<Effect>,
+    ) {
+        if lies.is_empty() && !over {
+            return;
+        }
+        self.endpoints.disbelieved(&from, lies.len() as u64);
+        for (flavour, why) in lies {
+            if let Some(flavour) = flavour {
+                self.disbelieved.push_back((Candidate { flavour, seen: now, via: from }, why));
+            }
+        }
+        while self.disbelieved.len() > self.config.disbelieved {
+            self.disbelieved.pop_front();
+        }
+        out.push(Effect::Rated { peer: from, outcome: local::Outcome::Failed });
+    }
+
+    pub(super) fn hear(&mut self, now: Time, via: NodeId, flavour: Flavour, out: &mut Vec<Effect>) {
         let key = (flavour.provider.node, flavour.id);
         let epoch = flavour.epoch;
         let expires = now + flavour.expires_in.min(self.config.longest_life);
+        // What comes second-hand has less time left: it does not shorten what the provider has said itself.
+        let is_longer =
+            |known: &Offer| known.flavour.epoch == epoch && known.heard.is_some_and(|heard| heard.expires > expires);
+        if via != key.0 && self.index.offer(&key).is_some_and(is_longer) {
+            return;
+        }
         let heard = Heard { seen: now, via, expires };
+        let is_same = |known: &Offer| known.flavour.epoch == epoch && known.flavour.provider == flavour.provider;
+        if !self.index.offer(&key).is_some_and(is_same) {
+            self.telling.changed(key);
+        }
         if self.index.put_candidate(flavour, heard) {
             self.saving.heard(now, key, epoch, &heard, self.config.save_every);
             self.bound(Some(&key.0), out);
@@ -181,21 +342,16 @@ impl Manager {
     }
 
     /// Drops what a provider no longer says of what it would have had to.
-    fn prune(
-        &mut self,
-        node: &NodeId,
-        question: &Question,
-        asked_at: Time,
-        named: &BTreeSet<FlavourId>,
-        out: &mut Vec<Effect>,
-    ) {
+    fn prune(&mut self, node: &NodeId, said: &Said, asked_at: Time, out: &mut Vec<Effect>) {
+        let Said { question, home, named } = said;
         let stale: Vec<OfferKey> = self
             .index
             .of_provider(node)
-            .filter(|(_, id)| !named.contains(id) && !question.exclude.contains(id))
+            .filter(|key| !named.contains(key) && !question.exclude.contains(&key.1))
             .filter(|key| {
                 self.index.offer(key).is_some_and(|offer| {
                     offer.heard.is_some_and(|heard| heard.seen <= asked_at)
+                        && home.is_none_or(|home| offer.flavour.domain.key == home)
                         && question.selector.check(&offer.flavour, None).is_ok()
                 })
             })
@@ -234,33 +390,42 @@ impl Manager {
     fn let_go(&mut self, id: u64) {
         if let Some(fan_out) = self.fan_outs.remove(&id) {
             self.deadlines.remove(&(fan_out.until, id));
-            for ask in fan_out.open {
+            if let Some(hedge) = fan_out.hedge {
+                self.hedges.remove(&(hedge, id));
+            }
+            for ask in fan_out.open.into_keys() {
                 self.asks.remove(&ask);
             }
         }
     }
 
     fn tell(
-        &self,
+        &mut self,
         now: Time,
         waiting: &Waiting,
         exclude: &BTreeSet<FlavourId>,
         outcome: Outcome,
         out: &mut Vec<Effect>,
     ) {
-        let Waiting { asker, selector, k, trace, .. } = waiting;
+        let Waiting { who, selector, k, trace, .. } = waiting;
         let Outcome { asked, silent, partial } = outcome;
+        let asker = match who {
+            Who::Here(asker) => *asker,
+            Who::Query(query) => return self.answer_query(now, query, outcome, out),
+        };
         if asked > 0 {
             out.push(Effect::Did(*trace, Deed::CandidatesPopulated));
         }
         out.push(Effect::Did(*trace, Deed::DiscoveryOver));
-        match *asker {
+        match asker {
             Asker::Rear(request) => out.push(Effect::Discovered { request, partial, silent }),
             Asker::Operator { ticket, explain } => {
                 let lives = |offer: &Offer| {
                     offer.heard.is_none_or(|heard| heard.expires > now) && !exclude.contains(&offer.flavour.id)
                 };
-                let candidates = self.matching(selector, *k, |offer| lives(offer) && self.is_in_reach(offer));
+                let look = Look { viewer: Viewer::Me, sides: &[Whose::Others], selector, asker: None, most: *k };
+                let (shown, _) = self.look(now, &look, |id| exclude.contains(id));
+                let candidates = shown.iter().filter_map(|shown| shown.candidate()).collect();
                 let ruled_out = if explain { self.ruled_out(now, selector, lives) } else { Vec::new() };
                 let found = Discovered { candidates, ruled_out, partial, silent, asked };
                 out.push(Effect::Respond { ticket, found });
@@ -268,8 +433,11 @@ impl Manager {
         }
     }
 
-    /// Returns what does not match and why: candidates, and own offers as seen from here.
-    fn ruled_out(&self, now: Time, selector: &Selector, lives: impl Fn(&Offer) -> bool) -> Vec<(Candidate, Mismatch)> {
+    /// Returns what does not match and why: what was not believed lately, candidates, and own offers as seen from here.
+    fn ruled_out(&self, now: Time, selector: &Selector, lives: impl Fn(&Offer) -> bool) -> Vec<(Candidate, Why)> {
+        let recent = |candidate: &Candidate| now.since(candidate.seen) <= self.config.longest_life;
+        let disbelieved = self.disbelieved.iter().rev().filter(|(candidate, _)| recent(candidate));
+        let disbelieved = disbelieved.map(|(candidate, why)| (candidate.clone(), Why::Disbelieved(why.clone())));
         let others = self.index.all(Whose::Others).chain(self.index.all(Whose::Own));
         others
             .filter(|offer| lives(offer))
@@ -277,18 +445,27 @@ impl Manager {
                 let round_trip = self.endpoints.round_trip_ms(&offer.flavour.provider.node);
                 let mismatch = selector.check(&offer.flavour, round_trip).err()?;
                 let (seen, via) = offer.heard.map_or((now, self.me), |heard| (heard.seen, heard.via));
-                Some((Candidate { flavour: (*offer.flavour).clone(), seen, via }, mismatch))
+                Some((Candidate { flavour: (*offer.flavour).clone(), seen, via }, Why::Mismatch(mismatch)))
             })
+            .chain(disbelieved)
             .take(self.config.explained)
             .collect()
     }
 }
 
-/// Says whether an offer may be believed: it is the answering node's own, and does not contradict itself.
-fn is_credible(flavour: &Flavour, from: &NodeId, most_bytes: usize) -> bool {
-    flavour.provider.node == *from
-        && flavour.owner == *from
-        && flavour.expires_in > Span::ZERO
-        && flavour.base.holds(&flavour.available).is_ok()
-        && codec::encode(flavour).len() <= most_bytes
+/// What is wanted of others.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) selector: Selector,
+    pub(super) k: usize,
+    pub(super) exclude: Vec<FlavourId>,
+    pub(super) trace: rear_proto::Trace,
+}
+
+/// What a whole answer was about, and what it named.
+struct Said {
+    question: Question,
+    /// The domain that it is whole about; all, where there is none.
+    home: Option<kernel::DomainKey>,
+    named: BTreeSet<OfferKey>,
 }

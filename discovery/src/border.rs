@@ -1,0 +1,176 @@
+//! The border: who may see which offer, and what it looks like from there.
+//!
+//! ```text
+//!   a node of the domain  ◄── own, and the domain's: as they are ── supernode ── only what `expose` allows ──► a partner
+//!                         ◄── partners': named inward, margin ────           └─ named outward, margin
+//! ```
+//! What is seen through a border is offered by this supernode: its id, its addresses, its price. The epoch and the
+//! origin stay.
+
+use std::sync::Arc;
+
+use kernel::{DomainKey, Time};
+use rear_proto::{
+    Flavour,
+    flavour::{Domain, Party},
+    local::{Me, Partner},
+    membership::Role,
+};
+
+use crate::{
+    config::{Config, Expose},
+    index::{Offer, Whose},
+};
+
+/// For whose eyes an offer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Viewer {
+    /// This node's own: it sees offers as they were made to it.
+    Me,
+    /// A node of the own domain.
+    Member,
+    /// A partner.
+    Partner(DomainKey),
+}
+
+/// What this node knows of the border of its domain.
+#[derive(Debug)]
+pub(crate) struct Border {
+    here: Party,
+    home: Domain,
+    role: Role,
+    partners: Vec<Partner>,
+}
+
+impl Border {
+    pub(crate) fn new(me: &Me) -> Self {
+        Self {
+            here: Party { node: me.signer.id(), addresses: Vec::new() },
+            // Until an offer of this domain has told its name, it goes by its key.
+            home: Domain { key: me.domain, name: me.domain.to_string() },
+            role: me.role,
+            partners: Vec::new(),
+        }
+    }
+
+    pub(crate) const fn home(&self) -> DomainKey {
+        self.home.key
+    }
+
+    pub(crate) const fn role(&self) -> Role {
+        self.role
+    }
+
+    pub(crate) const fn is_supernode(&self) -> bool {
+        matches!(self.role, Role::Supernode)
+    }
+
+    /// Learns from an own offer where this node is, and what its domain is called.
+    pub(crate) fn learn(&mut self, own: &Flavour) {
+        if own.domain.key == self.home.key && own.domain.name != self.home.name {
+            self.home.name.clone_from(&own.domain.name);
+        }
+        if own.provider.node == self.here.node && own.provider.addresses != self.here.addresses {
+            self.here.addresses.clone_from(&own.provider.addresses);
+        }
+    }
+
+    /// Takes in who the partners are.
+    pub(crate) fn partners_are(&mut self, partners: Vec<Partner>) {
+        self.partners = partners;
+    }
+
+    pub(crate) fn partner(&self, domain: &DomainKey) -> Option<&Partner> {
+        self.partners.iter().find(|partner| partner.domain.key == *domain)
+    }
+
+    /// Returns the partners whose relation is on.
+    pub(crate) fn partners_on(&self) -> impl Iterator<Item = &Partner> {
+        self.partners.iter().filter(|partner| partner.on)
+    }
+
+    /// Returns the eyes of a viewer, with which to look at offers.
+    pub(crate) fn eyes<'a>(&'a self, now: Time, viewer: Viewer, config: &'a Config) -> Eyes<'a> {
+        let partner = match viewer {
+            Viewer::Me | Viewer::Member => None,
+            Viewer::Partner(domain) => self.partner(&domain).filter(|partner| partner.on),
+        };
+        let is_for = |rule: &&Expose| partner.is_some_and(|partner| rule.is_for(&partner.name));
+        Eyes { border: self, now, viewer, rules: config.expose.iter().filter(is_for).collect(), config }
+    }
+}
+
+/// A viewer's eyes.
+#[derive(Debug)]
+pub(crate) struct Eyes<'a> {
+    border: &'a Border,
+    now: Time,
+    viewer: Viewer,
+    rules: Vec<&'a Expose>,
+    config: &'a Config,
+}
+
+impl Eyes<'_> {
+    /// Says whether the viewer may see anything of what other domains offer.
+    pub(crate) fn look_abroad(&self) -> bool {
+        match self.viewer {
+            Viewer::Me | Viewer::Member => true,
+            Viewer::Partner(_) => self.rules.iter().any(|rule| rule.resale),
+        }
+    }
+
+    /// Returns an offer as the viewer sees it, or nothing where it may not: the one place where that is decided.
+    pub(crate) fn see(&self, side: Whose, offer: &Offer) -> Option<Arc<Flavour>> {
+        let left = offer.heard.map_or(offer.flavour.expires_in, |heard| self.now.until(heard.expires));
+        if offer.heard.is_some() && left.0 == 0 {
+            return None;
+        }
+        let here = &self.border.here;
+        let mut seen = (*offer.flavour).clone();
+        seen.expires_in = left;
+        match (self.viewer, side) {
+            (Viewer::Me, _) | (Viewer::Member, Whose::Own) => return Some(offer.flavour.clone()),
+            (Viewer::Member, Whose::Domain | Whose::Others) => {
+                // A node that can only dial out is reached through this one.
+                if seen.provider.addresses.is_empty() && self.border.is_supernode() {
+                    seen.provider = here.clone();
+                }
+            }
+            (Viewer::Member, Whose::Foreign) => {
+                seen.id = offer.aliases.inward?;
+                seen.provider = here.clone();
+                seen.owner = here.node;
+                seen.price.amount = self.config.margin.on(seen.price.amount)?;
+            }
+            (Viewer::Partner(viewer), side) => {
+                if offer.flavour.domain.key == viewer || !self.may_pass(side, &offer.flavour) {
+                    return None;
+                }
+                seen.id = offer.aliases.outward?;
+                seen.provider = here.clone();
+                seen.owner = here.node;
+                seen.domain = self.border.home.clone();
+                // What is this node's own is sold at its price, and not passed on.
+                if side != Whose::Own {
+                    seen.price.amount = self.config.margin.on(seen.price.amount)?;
+                }
+            }
+        }
+        Some(Arc::new(seen))
+    }
+
+    fn may_pass(&self, side: Whose, flavour: &Flavour) -> bool {
+        let abroad = side == Whose::Foreign;
+        let mut rules = self.rules.iter().filter(|rule| rule.resale || !abroad).peekable();
+        if rules.peek().is_none() {
+            return false;
+        }
+        let everything = |rule: &&&Expose| rule.what.filters.is_empty();
+        if rules.clone().any(|rule| everything(&rule)) {
+            return true;
+        }
+        // The rule is about the offer, not about what is left of it just now.
+        let whole = Flavour { available: flavour.base, ..flavour.clone() };
+        rules.any(|rule| rule.what.check(&whole, None).is_ok())
+    }
+}

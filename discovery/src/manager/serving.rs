@@ -1,0 +1,180 @@
+//! Being asked: own offers, those of the domain, and at a supernode those that others have in turn.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use kernel::{NodeId, QueryId, Ticket, Time};
+use rear_proto::{
+    Answer, Code, Deed, Flavour, Refusal, Trace,
+    door::{MAX_DEADLINE, MAX_HOPS},
+    local::Caller,
+    membership::Role,
+    message::{List, Scope},
+};
+
+use super::{Manager, looking::Look};
+use crate::{
+    answering::{self, Known, Listed, Pending},
+    border::Viewer,
+    fan_out::{Outcome, Question, Travel, Waiting, Who},
+    index::Whose,
+    mail::Effect,
+};
+
+impl Manager {
+    /// Answers a LIST_FLAVOURS, or lets it wait for others' answers.
+    pub(super) fn asked(
+        &mut self,
+        now: Time,
+        ticket: Ticket,
+        from: NodeId,
+        caller: Caller,
+        list: List,
+        trace: Trace,
+        out: &mut Vec<Effect>,
+    ) {
+        let refuse = |refusal: Refusal, out: &mut Vec<Effect>| {
+            out.push(Effect::Reply { ticket, answer: Answer::Refused(refusal) });
+        };
+        if self.border.role() == Role::Catalogue {
+            return self.asked_here(now, ticket, &caller, &list, trace, out);
+        }
+        let viewer = match caller {
+            Caller::Member(_) => Viewer::Member,
+            Caller::Partner { domain, on: true } if self.border.is_supernode() => Viewer::Partner(domain),
+            Caller::Partner { .. } | Caller::Visitor { .. } | Caller::Stranger => {
+                return refuse(Code::NotAMember.into(), out);
+            }
+        };
+        match self.queries.known(now, &list.query, &from, ticket, trace) {
+            Known::Looped => refuse(answering::looped(&list.query), out),
+            Known::Pending => {}
+            Known::Answered(listed) => {
+                out.push(Effect::Did(trace, Deed::OffersLookedUp));
+                answer(ticket, trace, &listed, out);
+            }
+            Known::New if list.trail.contains(&answering::footprint(&list.query, &self.me)) => {
+                refuse(answering::looped(&list.query), out);
+            }
+            Known::New => self.serve(now, ticket, from, viewer, list, trace, out),
+        }
+    }
+
+    fn serve(
+        &mut self,
+        now: Time,
+        ticket: Ticket,
+        from: NodeId,
+        viewer: Viewer,
+        list: List,
+        trace: Trace,
+        out: &mut Vec<Effect>,
+    ) {
+        out.push(Effect::Did(trace, Deed::OffersLookedUp));
+        let most = self.most(&list);
+        let own = self.known_to(now, viewer, from, &list, &[Whose::Own]);
+        let goes_on = self.border.is_supernode() && list.scope != Scope::Own && own.0.len() < most;
+        let pending = Pending { from, viewer, list, tickets: vec![(ticket, trace)] };
+        if !goes_on {
+            return self.conclude(now, pending, own, None, out);
+        }
+        out.push(Effect::Did(trace, Deed::AdvertisedLookedUp));
+        let known = self.known_to(now, viewer, from, &pending.list, sides(&pending.list));
+        if known.0.len() >= most || !self.pass_on(now, known.0.len(), &pending, trace, out) {
+            self.conclude(now, pending, known, None, out);
+        }
+    }
+
+    /// Asks partners and catalogues in turn; says whether somebody is asked.
+    fn pass_on(&mut self, now: Time, found: usize, pending: &Pending, trace: Trace, out: &mut Vec<Effect>) -> bool {
+        let Pending { viewer, list, .. } = pending;
+        let margin = self.config.relay_margin;
+        let may = list.scope == Scope::Partners
+            && list.hops_left > 0
+            && list.trail.len() < MAX_HOPS
+            && list.deadline > margin.times(2)
+            && self.border.eyes(now, *viewer, &self.config).look_abroad();
+        if !may {
+            return false;
+        }
+        let hops_left = list.hops_left.min(MAX_HOPS as u8) - 1;
+        let exclude = list.exclude.iter().copied().collect();
+        let question = Question { viewer: *viewer, selector: list.selector.clone(), exclude, hops_left };
+        if self.joinable(now, &question, list.limit).is_none() && self.targets(&question).0.is_empty() {
+            return false;
+        }
+        let until = now + list.deadline.min(MAX_DEADLINE);
+        if !self.queries.wait(list.query, until, pending.clone(), self.config.queries) {
+            return false;
+        }
+        out.push(Effect::Did(trace, Deed::PartnersAsked));
+        let (who, k) = (Who::Query(list.query), self.most(list));
+        let waiting = Waiting { who, selector: answering::for_provider(&list.selector), k, trace, found };
+        let travel = Travel { query: list.query, trail: list.trail.clone(), trace };
+        let deadline = list.deadline.minus(margin).min(self.config.list_deadline);
+        let limit = u32::try_from(k).unwrap_or(list.limit);
+        self.ask_or_join(now, question, limit, waiting, Some(travel), deadline, out);
+        true
+    }
+
+    /// Answers a question that has waited for others, with what there is now.
+    pub(super) fn answer_query(&mut self, now: Time, query: &QueryId, outcome: Outcome, out: &mut Vec<Effect>) {
+        if let Some(pending) = self.queries.take(query) {
+            for (_, trace) in &pending.tickets {
+                out.push(Effect::Did(*trace, Deed::CandidatesPopulated));
+            }
+            let known = self.known_to(now, pending.viewer, pending.from, &pending.list, sides(&pending.list));
+            self.conclude(now, pending, known, Some(outcome), out);
+        }
+    }
+
+    fn conclude(
+        &mut self,
+        now: Time,
+        pending: Pending,
+        (shown, more): (Vec<Arc<Flavour>>, bool),
+        outcome: Option<Outcome>,
+        out: &mut Vec<Effect>,
+    ) {
+        let Pending { from, list, tickets, .. } = pending;
+        let partial = more || outcome.is_some_and(|outcome| outcome.partial);
+        let silent = outcome.map_or(0, |outcome| outcome.silent);
+        let listed = Listed::new(shown, partial, silent);
+        for (ticket, trace) in tickets {
+            answer(ticket, trace, &listed, out);
+        }
+        let until = now + list.deadline.min(MAX_DEADLINE);
+        self.queries.remember(list.query, from, until, listed, self.config.queries);
+    }
+
+    /// Returns what is known here of what is asked for, as the asker sees it.
+    fn known_to(
+        &self,
+        now: Time,
+        viewer: Viewer,
+        from: NodeId,
+        list: &List,
+        sides: &[Whose],
+    ) -> (Vec<Arc<Flavour>>, bool) {
+        let excluded: BTreeSet<_> = list.exclude.iter().collect();
+        let look = Look { viewer, sides, selector: &list.selector, asker: Some(from), most: self.most(list) };
+        let (shown, more) = self.look(now, &look, |id| excluded.contains(id));
+        (shown.into_iter().map(|shown| shown.view).collect(), more)
+    }
+
+    fn most(&self, list: &List) -> usize {
+        list.limit.min(self.config.answer_limit) as usize
+    }
+}
+
+const fn sides(list: &List) -> &'static [Whose] {
+    match list.scope {
+        Scope::Own => &[Whose::Own],
+        Scope::Domain => &[Whose::Own, Whose::Domain],
+        Scope::Partners => &[Whose::Own, Whose::Domain, Whose::Foreign],
+    }
+}
+
+fn answer(ticket: Ticket, trace: Trace, listed: &Listed, out: &mut Vec<Effect>) {
+    out.push(Effect::Did(trace, Deed::ListAnswered));
+    out.push(Effect::Reply { ticket, answer: listed.answer() });
+}
