@@ -83,12 +83,16 @@ pub(crate) fn discovered(managers: &Managers, now: Time, found: &discovery::mail
     let ruled_out: Vec<_> = found
         .ruled_out
         .iter()
-        .map(|(out, mismatch)| {
-            json!({
+        .map(|(out, why)| match why {
+            discovery::mail::Why::Mismatch(mismatch) => json!({
                 "candidate": candidate(out, now),
                 "filter": mismatch.wanted,
                 "has": mismatch.has,
-            })
+            }),
+            discovery::mail::Why::Disbelieved(why) => json!({
+                "candidate": candidate(out, now),
+                "disbelieved": why,
+            }),
         })
         .collect();
     json!({
