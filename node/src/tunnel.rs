@@ -9,8 +9,9 @@
 //!     │  ◄────  sealed: what follows from it │
 //! ```
 //!
-//! Nobody but the two ends reads what passes, whoever carries the stream; what is cut short or tampered with is
-//! noticed. Flow control is that of the stream below: a slow reader slows its writer. Nothing is decided here: which
+//! Where contracts are backed by others, the stream goes through each relay's router, which gives the contract the name
+//! that it has at the next hop. Nobody but the two ends reads what passes, whoever carries the stream; what is cut short
+//! or tampered with is noticed. Flow control is that of the stream below: a slow reader slows its writer. Nothing is decided here: which
 //! contracts there are, and under which keys, the mind says.
 
 mod dial;
@@ -18,6 +19,7 @@ mod doer;
 mod failure;
 mod line;
 mod meter;
+mod relay;
 mod router;
 mod secure;
 mod serve;
@@ -53,16 +55,22 @@ const MODULES_AT_ONCE: usize = 4;
 /// How long things may take.
 #[derive(Debug, Clone, Copy)]
 struct Pace {
-    /// How long a stream may take to prove itself and to say what it is for.
+    /// How long a stream that comes in may take to prove itself and to say what it is for; at a relay, how long it may
+    /// take to get a way on.
     opening: Duration,
+    /// How long the far end of a stream may take to prove itself, once the next node is reached.
+    proof: Duration,
     /// How often the bytes of a contract are reported while they change.
     report: Duration,
 }
 
 impl Default for Pace {
-    /// Five seconds to open are a few round trips around the earth.
+    /// Five seconds to open are a few round trips around the earth. Each relay on the way may need as long before the
+    /// far end hears of a stream, and there are two where neither domain's nodes know the other's: whoever dials waits
+    /// for them, and for the end. A relay that fails closes the stream at once, so this long is waited only for one that
+    /// is silent.
     fn default() -> Self {
-        Self { opening: Duration::from_secs(5), report: Duration::from_secs(1) }
+        Self { opening: Duration::from_secs(5), proof: Duration::from_secs(15), report: Duration::from_secs(1) }
     }
 }
 
@@ -96,12 +104,15 @@ impl Tunnels {
         self.0.routers.install(route);
     }
 
-    /// Carries on streams of either of two contracts under the other from here on.
+    /// Carries on streams of either of two contracts under the other from here on. Joined again with another peer, it
+    /// ends what is open.
     pub fn join(&self, junction: Junction) {
-        tracing::debug!(front = %junction.front, back = %junction.back, "contracts are not joined yet");
+        self.0.world.know(&junction.buyer);
+        self.0.world.know(&junction.seller);
+        self.0.routers.join(&junction);
     }
 
-    /// Admits no more streams of a contract, and ends those that are open.
+    /// Admits no more streams of a contract, or of the two that are joined under it, and ends those that are open.
     pub fn remove(&self, contract: ContractId) {
         self.0.routers.remove(contract);
     }

@@ -79,8 +79,8 @@ async fn open(
     permit: Option<OwnedSemaphorePermit>,
 ) -> Result<Secure<Line>, Failure> {
     let stream = hub.world.dial(&router.peer).await?;
-    let line = Line::new(router, stream, permit);
-    let mut stream = timeout(hub.pace.opening, secure::initiate(line, &router.keys, &router.contract)).await??;
+    let line = router.line(stream, permit);
+    let mut stream = timeout(hub.pace.proof, secure::initiate(line, &router.keys, &router.contract)).await??;
     words::write(&mut stream, &Opening::from(purpose), MAX_WORDS).await?;
     Ok(stream)
 }

@@ -12,16 +12,16 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::OwnedSemaphorePermit,
 };
-use tokio_util::sync::WaitForCancellationFutureOwned;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::{meter::Meter, router::Router};
+use super::meter::Meter;
 use crate::expose::Stream;
 
 /// One stream of a contract.
 pub(super) struct Line {
     stream: Box<dyn Stream>,
     meter: Arc<Meter>,
-    /// Which end this node is: a consumer's writing goes up.
+    /// What this node is to whoever is at the other end of the stream: a consumer's writing goes up.
     side: Side,
     /// Done when the router is removed. Both directions must be driven by one task, as it wakes one.
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -29,11 +29,17 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// Counts a stream for a router, for as long as it lives; a permit is given back with it.
-    pub(super) fn new(router: &Router, stream: Box<dyn Stream>, permit: Option<OwnedSemaphorePermit>) -> Self {
-        let meter = Arc::clone(&router.meter);
+    /// Counts a stream for as long as it lives; a permit is given back with it. It is cut at `stop`.
+    pub(super) fn new(
+        meter: &Arc<Meter>,
+        side: Side,
+        stop: &CancellationToken,
+        stream: Box<dyn Stream>,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Self {
         meter.opened();
-        Self { stream, meter, side: router.side, cut: Box::pin(router.stop.clone().cancelled_owned()), _permit: permit }
+        let cut = Box::pin(stop.clone().cancelled_owned());
+        Self { stream, meter: Arc::clone(meter), side, cut, _permit: permit }
     }
 
     /// Counts bytes that came in.

@@ -1,11 +1,15 @@
 //! A stream that only the two ends of a contract can read: Noise over whatever carries it.
 //!
 //! ```text
-//! header   "TMBL"  version: u16  contract: 16 bytes          clear, the dialler's only
+//! header   "TMBL"  version: u16  contract: 16 bytes          clear, the dialler's only; relays rename the contract
 //! then     48 bytes of Noise each way                        KK: both static keys are known, one round trip
 //! records  length: u16  ciphertext with its tag              numbers big-endian; at most 16 KiB sealed in one
 //! end      a record with nothing sealed in it                without it the stream was cut short
 //! ```
+//! Nothing in the handshake names the contract, which has another name at each hop. Both static keys do: each end
+//! derives its own for one order and takes the other's from what it signed, so a stream of one contract that is carried
+//! to the end of another fails there, and a stream is bound to its contract by who can open it.
+//!
 //! Each direction counts its records, so none can be left out, repeated or moved. The counter has 64 bits and never
 //! runs out, so keys are not renewed. An idle stream holds 48 KiB at most: one record out, one coming in, one read.
 
@@ -24,7 +28,7 @@ use super::failure::Failure;
 
 /// Both keys known, X25519, ChaCha20-Poly1305, BLAKE2s (the Noise Protocol Framework, revision 34, §7.5).
 const NOISE: &str = "Noise_KK_25519_ChaChaPoly_BLAKE2s";
-/// What both ends must have meant, with the contract's id after it.
+/// What both ends must have meant.
 const PROLOGUE: &[u8] = b"tombolo tunnel 1";
 const MAGIC: [u8; 4] = *b"TMBL";
 const VERSION: u16 = 1;
@@ -50,11 +54,10 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    fn shake(&self, contract: &ContractId, initiator: bool) -> Result<HandshakeState, Failure> {
-        let prologue = [PROLOGUE, contract.as_bytes()].concat();
+    fn shake(&self, initiator: bool) -> Result<HandshakeState, Failure> {
         let build = || {
             let builder = Builder::new(NOISE.parse()?)
-                .prologue(&prologue)?
+                .prologue(PROLOGUE)?
                 .local_private_key(self.secret.as_ref())?
                 .remote_public_key(&self.remote)?;
             if initiator { builder.build_initiator() } else { builder.build_responder() }
@@ -63,16 +66,23 @@ impl Keys {
     }
 }
 
-/// Names the contract to the far end and agrees keys with it.
+/// Returns the bytes that name a contract to the next node.
+pub(super) fn header(contract: &ContractId) -> [u8; HEADER] {
+    let mut header = [0; HEADER];
+    header[..4].copy_from_slice(&MAGIC);
+    header[4..6].copy_from_slice(&VERSION.to_be_bytes());
+    header[6..].copy_from_slice(contract.as_bytes());
+    header
+}
+
+/// Names the contract to the next node and agrees keys with the far end.
 pub(super) async fn initiate<S>(mut io: S, keys: &Keys, contract: &ContractId) -> Result<Secure<S>, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut shake = keys.shake(contract, true)?;
+    let mut shake = keys.shake(true)?;
     let mut hello = [0; HEADER + SHAKE];
-    hello[..4].copy_from_slice(&MAGIC);
-    hello[4..6].copy_from_slice(&VERSION.to_be_bytes());
-    hello[6..HEADER].copy_from_slice(contract.as_bytes());
+    hello[..HEADER].copy_from_slice(&header(contract));
     shake.write_message(&[], &mut hello[HEADER..]).map_err(|_| Failure::Unproven)?;
     io.write_all(&hello).await.map_err(Failure::Silent)?;
     io.flush().await.map_err(Failure::Silent)?;
@@ -99,11 +109,11 @@ pub(super) async fn read_header(io: &mut (impl AsyncRead + Unpin)) -> Result<Con
 /// Agrees keys with who opened the stream, after its header. Says nothing to whoever has not got the contract's key.
 ///
 /// A handshake that was recorded can be played back to here, and no further: the first record proves who is there.
-pub(super) async fn respond<S>(mut io: S, keys: &Keys, contract: &ContractId) -> Result<Secure<S>, Failure>
+pub(super) async fn respond<S>(mut io: S, keys: &Keys) -> Result<Secure<S>, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut shake = keys.shake(contract, false)?;
+    let mut shake = keys.shake(false)?;
     let mut message = [0; SHAKE];
     io.read_exact(&mut message).await?;
     shake.read_message(&message, &mut []).map_err(|_| Failure::Unproven)?;

@@ -21,7 +21,8 @@ use super::{
     dial::module_time,
     failure::Failure,
     line::Line,
-    router::Router,
+    relay::Joined,
+    router::{Router, Way},
     secure::{self, MAX_SEALED, Secure},
     words::{self, MAX_WORDS, Opening, Purpose, Verdict},
 };
@@ -37,20 +38,57 @@ const RETRY_AFTER: Span = Span::secs(1);
 pub(super) async fn serve(hub: &Hub, peer: NodeId, mut stream: Box<dyn Stream>) -> Result<(), Failure> {
     let opening = async {
         let contract = secure::read_header(&mut stream).await?;
-        let router = hub.routers.of(&contract).filter(|router| router.peer == peer).ok_or(Failure::NoRouter)?;
-        let permit = Arc::clone(&router.inbound).try_acquire_owned().map_err(|_| Failure::Busy)?;
-        let line = Line::new(&router, stream, None);
-        line.has_read(secure::HEADER);
-        let mut stream = secure::respond(line, &router.keys, &contract).await?;
-        let Opening { purpose, .. } = words::read(&mut stream, MAX_WORDS).await?;
-        Ok::<_, Failure>((router, permit, stream, purpose))
+        match hub.routers.way(contract, peer).ok_or(Failure::NoRouter)? {
+            Way::Here(router) => Ok::<_, Failure>(Open::Here(Box::new(admit(router, stream).await?))),
+            Way::Onward(onward) => Ok(Open::Onward(Box::new(onward.open(hub, stream).await?))),
+        }
     };
-    let (router, permit, stream, purpose) = timeout(hub.pace.opening, opening).await??;
-    // From here on the line is cut when the router is removed: whatever reads or writes ends.
-    match purpose {
-        Purpose::Fabric => fabric(hub, &router, stream).await,
-        Purpose::Module { digest, size } => module(hub, &router, stream, digest, size).await,
-        Purpose::Port { workload, port } => connection(hub, &router, permit, stream, workload, port).await,
+    match timeout(hub.pace.opening, opening).await?? {
+        Open::Here(admitted) => admitted.serve(hub).await,
+        Open::Onward(joined) => joined.pass().await,
+    }
+}
+
+/// A stream that is known.
+enum Open {
+    Here(Box<Admitted>),
+    Onward(Box<Joined>),
+}
+
+/// A stream of which this node is the end, proven.
+struct Admitted {
+    router: Arc<Router>,
+    permit: OwnedSemaphorePermit,
+    stream: Secure<Line>,
+    purpose: Purpose,
+}
+
+/// Agrees keys with who opened a stream, and hears what it is for.
+async fn admit(router: Arc<Router>, stream: Box<dyn Stream>) -> Result<Admitted, Failure> {
+    let permit = Arc::clone(&router.inbound).try_acquire_owned().map_err(|_| Failure::Busy)?;
+    let line = router.line(stream, None);
+    line.has_read(secure::HEADER);
+    let mut stream = secure::respond(line, &router.keys).await?;
+    let Opening { purpose, .. } = words::read(&mut stream, MAX_WORDS).await?;
+    Ok(Admitted { router, permit, stream, purpose })
+}
+
+impl Admitted {
+    async fn serve(self, hub: &Hub) -> Result<(), Failure> {
+        let Self { router, permit, stream, purpose } = self;
+        let serving = async {
+            match purpose {
+                Purpose::Fabric => fabric(hub, &router, stream).await,
+                Purpose::Module { digest, size } => module(hub, &router, stream, digest, size).await,
+                Purpose::Port { workload, port } => connection(hub, &router, permit, stream, workload, port).await,
+            }
+        };
+        tokio::select! {
+            biased;
+            // The line notices by itself only when something moves.
+            () = router.stop.cancelled() => Err(Failure::NoRouter),
+            served = serving => served,
+        }
     }
 }
 

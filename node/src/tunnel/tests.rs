@@ -1,12 +1,17 @@
-//! Two ends of a contract with everything around them made up: each end's streams lead to the other's door.
+//! Two ends of a contract, and the relays between them, with everything around them made up: what one dials leads to
+//! its neighbour's door.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod carried;
+mod chain;
 mod connections;
+mod foreign;
 mod garbage;
 mod modules;
 mod questions;
+mod refused;
 mod seal;
+mod tap;
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +23,7 @@ use std::{
 };
 
 use kernel::{ContractId, Digest, NodeId, Span};
-use network::mail::Route;
+use network::mail::{Junction, Route};
 use rear_proto::{
     Code, Refusal,
     fabric::{FabricAnswer, FabricAsk, FabricReply, FabricRequest},
@@ -33,6 +38,7 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
+use self::tap::Tap;
 use super::{Pace, Tunnels, failure::Failure, meter::Reading, world::World};
 use crate::expose::Stream;
 
@@ -61,10 +67,19 @@ enum Told {
 /// The surroundings of one end.
 struct Fake {
     me: NodeId,
-    far: OnceLock<Tunnels>,
+    /// The contract, as it is named here.
+    contract: ContractId,
+    /// The doors that can be reached.
+    doors: Mutex<BTreeMap<NodeId, Tunnels>>,
+    /// What the streams pass through that are opened from here to a peer.
+    taps: Mutex<BTreeMap<NodeId, Arc<Tap>>>,
+    /// Who has been made known.
+    known: Mutex<Vec<NodeId>>,
     /// What carries streams, where they do not lead to the other's door at once.
     handle: OnceLock<transport::Handle>,
     told: mpsc::UnboundedSender<Told>,
+    /// Whether whoever is dialled does not answer.
+    stuck: AtomicBool,
     /// Whether questions get no answer.
     mute: AtomicBool,
     modules: Mutex<BTreeMap<Digest, Vec<u8>>>,
@@ -83,20 +98,31 @@ impl Drop for Bell {
 
 #[async_trait::async_trait]
 impl World for Fake {
-    fn know(&self, _: &Party) {}
+    fn know(&self, party: &Party) {
+        self.known.lock().unwrap().push(party.node);
+    }
 
     async fn dial(&self, peer: &NodeId) -> Result<Box<dyn Stream>, Failure> {
         if let Some(handle) = self.handle.get() {
-            return Ok(Box::new(handle.open(*peer).await.unwrap()));
+            let stream = handle.open(*peer).await.map_err(|error| Failure::Unreachable(error.to_string()))?;
+            return Ok(Box::new(stream));
         }
-        let far = self.far.get().ok_or_else(|| Failure::Unreachable("nobody there".into()))?;
+        if self.stuck.load(Ordering::Relaxed) {
+            return std::future::pending().await;
+        }
+        let far = self.doors.lock().unwrap().get(peer).cloned();
+        let far = far.ok_or_else(|| Failure::Unreachable("nobody there".into()))?;
         let (near, other) = duplex(PIPE);
+        let other = match self.taps.lock().unwrap().get(peer) {
+            None => other,
+            Some(tap) => Arc::clone(tap).through(other),
+        };
         far.take_in(self.me, Box::new(other));
         Ok(Box::new(near))
     }
 
     async fn hear(&self, contract: ContractId, ask: FabricAsk) -> Result<FabricReply, Refusal> {
-        assert_eq!(contract, CONTRACT);
+        assert_eq!(contract, self.contract);
         self.told.send(Told::Heard(ask.clone())).unwrap();
         if self.mute.load(Ordering::Relaxed) {
             let _bell = Bell(self.told.clone());
@@ -109,7 +135,7 @@ impl World for Fake {
     }
 
     async fn instance(&self, contract: ContractId, workload: String) -> Result<String, Refusal> {
-        assert_eq!(contract, CONTRACT);
+        assert_eq!(contract, self.contract);
         Ok(format!("allocation/{workload}"))
     }
 
@@ -148,7 +174,7 @@ impl World for Fake {
     }
 
     async fn metered(&self, contract: ContractId, reading: Reading) {
-        if contract == CONTRACT {
+        if contract == self.contract {
             let _ = self.told.send(Told::Metered(reading));
         }
     }
@@ -177,21 +203,40 @@ struct End {
 }
 
 impl End {
-    #[allow(clippy::disallowed_methods, reason = "a test reads them to the end")]
     fn new(me: NodeId, pace: Pace) -> Self {
+        Self::under(CONTRACT, me, pace)
+    }
+
+    /// Makes a node where the contract has this name.
+    #[allow(clippy::disallowed_methods, reason = "a test reads them to the end")]
+    fn under(contract: ContractId, me: NodeId, pace: Pace) -> Self {
         let (told_to, told) = mpsc::unbounded_channel();
         let (accept, accepted) = mpsc::unbounded_channel();
         let fake = Arc::new(Fake {
             me,
-            far: OnceLock::new(),
+            contract,
+            doors: Mutex::default(),
+            taps: Mutex::default(),
+            known: Mutex::default(),
             handle: OnceLock::new(),
             told: told_to,
+            stuck: AtomicBool::new(false),
             mute: AtomicBool::new(false),
             modules: Mutex::default(),
             accepted: accept,
         });
         let tunnels = Tunnels::over(Arc::clone(&fake) as Arc<dyn World>, TaskTracker::new(), pace);
         Self { tunnels, fake, told, accepted, sum: Reading { up: 0, down: 0, streams: 0 } }
+    }
+
+    /// Lets this one's streams lead to a door.
+    fn reaches(&self, other: &Self) {
+        self.fake.doors.lock().unwrap().insert(other.fake.me, other.tunnels.clone());
+    }
+
+    /// Has the streams that this one opens to a peer go through a tap.
+    fn is_tapped(&self, peer: NodeId, tap: &Arc<Tap>) {
+        self.fake.taps.lock().unwrap().insert(peer, Arc::clone(tap));
     }
 
     /// Waits for the next thing told, and sums up what was metered meanwhile.
@@ -237,7 +282,7 @@ impl End {
 
     /// Puts a question that the far end answers when it hears it.
     fn asks(&self, id: u64) {
-        self.tunnels.transmit(id, CONTRACT, ask(FabricRequest::Close), Span::secs(600));
+        self.tunnels.transmit(id, self.fake.contract, ask(FabricRequest::Close), Span::secs(600));
     }
 
     fn has_heard_nothing(&mut self) -> bool {
@@ -266,8 +311,8 @@ fn route(side: Side) -> Route {
 /// Both ends, each of which reaches the other; neither has a route.
 fn strangers(pace: Pace) -> (End, End) {
     let (consumer, provider) = (End::new(CONSUMER, pace), End::new(PROVIDER, pace));
-    assert!(consumer.fake.far.set(provider.tunnels.clone()).is_ok());
-    assert!(provider.fake.far.set(consumer.tunnels.clone()).is_ok());
+    consumer.reaches(&provider);
+    provider.reaches(&consumer);
     (consumer, provider)
 }
 

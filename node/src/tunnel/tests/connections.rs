@@ -5,12 +5,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use super::*;
 
 impl End {
-    async fn opens(&self) -> std::io::Result<Box<dyn Stream>> {
-        soon(self.tunnels.open_port(CONTRACT, "web", 80)).await
+    pub(super) async fn opens(&self) -> std::io::Result<Box<dyn Stream>> {
+        soon(self.tunnels.open_port(self.fake.contract, "web", 80)).await
     }
 
     /// Waits for the workload's end of the next connection.
-    async fn accepts(&mut self) -> DuplexStream {
+    pub(super) async fn accepts(&mut self) -> DuplexStream {
         soon(self.accepted.recv()).await.unwrap()
     }
 }

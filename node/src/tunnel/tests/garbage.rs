@@ -47,8 +47,7 @@ async fn send(near: &mut DuplexStream, past: Past, garbage: &[u8]) -> std::io::R
     match past {
         Past::Nothing => {}
         Past::Header => {
-            near.write_all(b"TMBL\0\x01").await?;
-            near.write_all(CONTRACT.as_bytes()).await?;
+            near.write_all(&secure::header(&CONTRACT)).await?;
         }
         Past::Handshake => drop(secure::initiate(&mut *near, &keys, &CONTRACT).await.unwrap()),
         Past::Seal | Past::Purpose(_) => {

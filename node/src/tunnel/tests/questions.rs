@@ -74,7 +74,7 @@ async fn an_end_without_the_contract_closes_without_a_word() {
 async fn another_peer_hears_nothing_even_with_the_right_key() {
     let (mut consumer, mut provider) = pair();
     let mut stranger = End::new(STRANGER, Pace::default());
-    assert!(stranger.fake.far.set(provider.tunnels.clone()).is_ok());
+    stranger.reaches(&provider);
     stranger.tunnels.install(route(Side::Consumer));
     stranger.asks(1);
     assert_eq!(stranger.refusal(1).await.code(), Code::Unavailable);

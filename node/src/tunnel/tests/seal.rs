@@ -23,8 +23,8 @@ fn keys(mine: usize, theirs: usize) -> Keys {
 async fn sealed(pipe: usize) -> (Secure<DuplexStream>, Secure<DuplexStream>) {
     let (near, mut far) = duplex(pipe);
     let door = async {
-        let contract = secure::read_header(&mut far).await.unwrap();
-        secure::respond(far, &keys(1, 0), &contract).await.unwrap()
+        secure::read_header(&mut far).await.unwrap();
+        secure::respond(far, &keys(1, 0)).await.unwrap()
     };
     let dialler = keys(0, 1);
     let (dialler, door) = tokio::join!(secure::initiate(near, &dialler, &CONTRACT), door);
@@ -46,8 +46,8 @@ async fn between() -> Between {
     let (dialler, door, ()) = tokio::join!(
         secure::initiate(near, &dialler, &CONTRACT),
         async {
-            let contract = secure::read_header(&mut far).await.unwrap();
-            secure::respond(far, &keys(1, 0), &contract).await.unwrap()
+            secure::read_header(&mut far).await.unwrap();
+            secure::respond(far, &keys(1, 0)).await.unwrap()
         },
         async {
             let mut hello = [0; 22 + 48];
@@ -135,20 +135,19 @@ async fn what_was_flushed_arrives_without_more() {
 
 #[tokio::test]
 async fn who_has_not_got_the_key_hears_nothing() {
-    let check = async |dialler: Keys, door: Keys, named: ContractId, meant: ContractId| {
+    let check = async |dialler: Keys, door: Keys| {
         let (near, mut far) = duplex(PIPE);
         let answering = async {
-            assert_eq!(secure::read_header(&mut far).await.unwrap(), named);
-            secure::respond(far, &door, &meant).await.err()
+            assert_eq!(secure::read_header(&mut far).await.unwrap(), CONTRACT);
+            secure::respond(far, &door).await.err()
         };
-        let (near, far) = tokio::join!(secure::initiate(near, &dialler, &named), answering);
+        let (near, far) = tokio::join!(secure::initiate(near, &dialler, &CONTRACT), answering);
         assert!(matches!(far, Some(Failure::Unproven)), "{far:?}");
         assert!(matches!(near.err(), Some(Failure::Silent(_))), "not a byte came back");
     };
-    check(keys(2, 1), keys(1, 0), CONTRACT, CONTRACT).await;
-    check(keys(0, 2), keys(1, 0), CONTRACT, CONTRACT).await;
-    check(keys(0, 1), keys(1, 0), ContractId([8; 16]), CONTRACT).await;
-    check(keys(0, 1), keys(1, 2), CONTRACT, CONTRACT).await;
+    check(keys(2, 1), keys(1, 0)).await;
+    check(keys(0, 2), keys(1, 0)).await;
+    check(keys(0, 1), keys(1, 2)).await;
 }
 
 #[tokio::test]
@@ -219,8 +218,8 @@ async fn a_stream_played_back_is_turned_away_at_its_first_record() {
         far.read_exact(&mut tape).await.unwrap();
         let (mut replay, mut door) = duplex(PIPE);
         replay.write_all(&tape).await.unwrap();
-        let contract = secure::read_header(&mut door).await.unwrap();
-        let _door = secure::respond(door, &keys(1, 0), &contract).await.unwrap();
+        secure::read_header(&mut door).await.unwrap();
+        let _door = secure::respond(door, &keys(1, 0)).await.unwrap();
         let mut answer = [0; 48];
         replay.read_exact(&mut answer).await.unwrap();
         far.write_all(&answer).await.unwrap();
@@ -231,8 +230,8 @@ async fn a_stream_played_back_is_turned_away_at_its_first_record() {
 
     let (mut replay, mut door) = duplex(PIPE);
     replay.write_all(&tape).await.unwrap();
-    let contract = secure::read_header(&mut door).await.unwrap();
-    let mut door = secure::respond(door, &keys(1, 0), &contract).await.unwrap();
+    secure::read_header(&mut door).await.unwrap();
+    let mut door = secure::respond(door, &keys(1, 0)).await.unwrap();
     assert_eq!(door.read_u8().await.unwrap_err().kind(), ErrorKind::InvalidData);
 }
 
