@@ -93,7 +93,7 @@ impl Manager {
         answer: &Result<Answer, Refusal>,
         out: &mut Vec<Effect>,
     ) -> bool {
-        if !self.contracts.get(&back).is_some_and(|back| back.record.link.is_some()) {
+        if self.contracts.get(&back).is_none_or(|back| back.record.link.is_none()) {
             return false;
         }
         let Some(renewing) = self.renewing.get(&back) else { return true };

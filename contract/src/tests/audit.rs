@@ -28,7 +28,7 @@ fn ledgers() -> (Vec<Row>, Vec<Row>) {
         world.give(C, crate::Input::RenewByHand { ticket: kernel::Ticket(ticket), contract });
         world.settle();
     }
-    let [consumer, provider] = world.nodes;
+    let Ok([consumer, provider]) = <[Node; 2]>::try_from(world.nodes) else { panic!("two nodes") };
     (consumer.ledger, provider.ledger)
 }
 

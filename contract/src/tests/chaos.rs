@@ -132,8 +132,8 @@ impl Run {
             }
             Act::SayAgain(drawn) => {
                 if let Some(at) = one_of(world.said.len(), drawn) {
-                    let (from, request) = world.said[at].clone();
-                    world.ask(1 - from, id(from), request);
+                    let (from, to, request) = world.said[at].clone();
+                    world.ask(to, id(from), request);
                 }
             }
             Act::Pass(millis) => world.pass(Span::millis(millis), false),
@@ -303,7 +303,7 @@ fn a_strangers_words_never_panic_and_never_take_anything() {
     world.bought(2, Mode::Direct);
     let said = world.said.clone();
     let used = world.used(P);
-    for (_, request) in said {
+    for (_, _, request) in said {
         for (to, from) in [(P, signer(9).id()), (C, signer(9).id()), (P, id(P)), (C, id(C)), (C, id(P))] {
             let answer = world.ask(to, from, request.clone());
             assert!(

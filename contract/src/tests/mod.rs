@@ -5,6 +5,7 @@ mod audit;
 mod buyer;
 mod chaos;
 mod clocks;
+mod relay;
 mod restart;
 mod samples;
 mod seller;

@@ -157,7 +157,7 @@ fn an_end_that_was_not_told_is_told_after_the_restart() {
 fn closed_keys_stay_closed_for_an_hour_and_over_restarts() {
     let mut world = World::new(Config::default());
     world.bought(1, Mode::Direct);
-    let (_, reserve) = world.said[0].clone();
+    let (_, _, reserve) = world.said[0].clone();
     world.end(1);
     world.settle();
     world.crash(P);

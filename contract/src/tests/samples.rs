@@ -4,7 +4,7 @@ use kernel::{DomainKey, FlavourId, Key, NodeId, Quantity, Resources, Rng, Span, 
 use rear_proto::{
     Epoch, Mode, Party, Signed, Signer,
     flavour::Domain,
-    local::{Me, Wish},
+    local::{Me, Partner, Wish},
     membership::{Certificate, Credentials, IssuerList, Role},
     message::Extensions,
     price::Rate,
@@ -18,24 +18,44 @@ pub(super) fn signer(number: u8) -> Signer {
     Signer::from_secret(&[number; 32])
 }
 
+/// The number of the signer that is domain alpha.
+pub(super) const ALPHA: u8 = 250;
+/// The number of the signer that is domain beta.
+pub(super) const BETA: u8 = 240;
+
 pub(super) fn domain_key() -> DomainKey {
-    DomainKey(signer(250).id().0)
+    domain(ALPHA)
+}
+
+pub(super) fn domain(number: u8) -> DomainKey {
+    DomainKey(signer(number).id().0)
+}
+
+pub(super) fn partner(number: u8, supernode: NodeId) -> Partner {
+    let domain = Domain { key: domain(number), name: format!("domain {number}") };
+    Partner { name: domain.name.clone(), domain, on: true, supernodes: vec![supernode] }
 }
 
 pub(super) fn credentials(node: NodeId) -> Credentials {
-    let (domain, issuer) = (signer(250), signer(251));
+    proof(ALPHA, node, Role::Node)
+}
+
+/// Credentials of a node in the domain of this number.
+pub(super) fn proof(number: u8, node: NodeId, role: Role) -> Credentials {
+    let (domain, issuer) = (signer(number), signer(number + 1));
+    let key = DomainKey(domain.id().0);
     let expires = NOW + Span::secs(10_000_000);
     let list = IssuerList {
-        domain: Domain { key: domain_key(), name: "alpha".to_owned() },
+        domain: Domain { key, name: "alpha".to_owned() },
         number: 1,
         issuers: vec![issuer.id()],
         expires,
         extensions: Extensions::new(),
     };
     let certificate = Certificate {
-        domain: domain_key(),
+        domain: key,
         node,
-        role: Role::Node,
+        role,
         issuer: issuer.id(),
         issued: NOW,
         expires,
@@ -69,6 +89,18 @@ pub(super) fn wish(seller: NodeId, key: u8, mode: Mode) -> Wish {
         activate_within: None,
         ceiling: rate("0.25EUR/h"),
     }
+}
+
+/// A manager in the domain of this number, which knows the other one as a partner.
+pub(super) fn citizen(number: u8, home: u8, role: Role, other: Option<Partner>, config: Config) -> Manager {
+    let me = Me { signer: signer(number), domain: domain(home), role };
+    let mut manager = Manager::new(config, me, Rng::from_number(u64::from(number)));
+    let credentials = Box::new(proof(home, manager.me, role));
+    let mut out = Vec::new();
+    kernel::Manager::handle(&mut manager, NOW, Input::Credentials(credentials), &mut out);
+    kernel::Manager::handle(&mut manager, NOW, Input::Partners(other.into_iter().collect()), &mut out);
+    assert!(out.is_empty());
+    manager
 }
 
 /// A manager that is a member of the domain.

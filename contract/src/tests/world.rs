@@ -3,26 +3,31 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use kernel::{AllocationId, AskId, ContractId, Key, Manager as _, NodeId, RequestId, Span, Ticket, Time};
+use kernel::{AllocationId, AskId, ContractId, FlavourId, Key, Manager as _, NodeId, RequestId, Span, Ticket, Time};
 use rear_proto::{
     Answer, Code, Epoch, Mode, Refusal, Request, Row, Table, Trace,
-    local::{Caller, Side, Wish},
+    local::{Caller, Onward, Partner, Side, Way, Wish},
     membership::Role,
     message::EndReason,
+    price::Margin,
     story::Deed,
     wire::codec,
 };
 
 use super::samples::*;
-use crate::{Config, ContractView, Effect, Input, Manager};
+use crate::{Config, ContractView, Effect, Input, Manager, Part};
 
 /// The consumer's number.
 pub(super) const C: usize = 0;
 /// The provider's number.
 pub(super) const P: usize = 1;
 
-/// As whom the two ask each other.
-const MEMBER: Caller = Caller::Member(Role::Node);
+/// The number of the consumer's supernode in a chain.
+pub(super) const SC: usize = 1;
+/// The number of the provider's supernode in a chain.
+pub(super) const SP: usize = 2;
+/// The provider's number in a chain.
+pub(super) const P4: usize = 3;
 
 /// What the provider has to give, in cores.
 pub(super) const POOL: u64 = 4;
@@ -33,13 +38,34 @@ pub(super) struct Grant {
     pub(super) cores: u64,
     pub(super) contract: Option<ContractId>,
     pub(super) closed: Option<EndReason>,
+    /// Whether it is one of type Forwarding, and whether that is in use.
+    pub(super) forwarding: Option<bool>,
+}
+
+/// What a node is made of, at each of its starts.
+#[derive(Debug, Clone)]
+pub(super) struct Birth {
+    number: u8,
+    home: u8,
+    role: Role,
+    partner: Option<Partner>,
+    pub(super) config: Config,
+}
+
+impl Birth {
+    fn manager(&self) -> Manager {
+        citizen(self.number, self.home, self.role, self.partner.clone(), self.config.clone())
+    }
 }
 
 /// One node.
 pub(super) struct Node {
     pub(super) manager: Manager,
-    number: u8,
-    config: Config,
+    pub(super) birth: Birth,
+    /// Where its fake Discovery says that orders lead, and what is put on their price.
+    pub(super) way: Option<(usize, Margin)>,
+    /// Its fake Discovery says nothing.
+    pub(super) ponders: bool,
     starts: u32,
     /// The disk: the tables, and every row that was ever written.
     pub(super) tables: BTreeMap<(Table, Vec<u8>), Vec<u8>>,
@@ -63,22 +89,25 @@ pub(super) enum Message {
 struct Open {
     until: Time,
     node: usize,
+    to: usize,
     starts: u32,
     ask: AskId,
 }
 
-/// The two of them.
+/// All of them.
 pub(super) struct World {
     pub(super) now: Time,
-    pub(super) nodes: [Node; 2],
+    pub(super) nodes: Vec<Node>,
     pub(super) wire: VecDeque<Message>,
     /// Every question that was ever sent, for saying it again.
-    pub(super) said: Vec<(usize, Request)>,
+    pub(super) said: Vec<(usize, usize, Request)>,
     open: Vec<Open>,
     tickets: BTreeMap<Ticket, Option<(usize, u32, AskId)>>,
     next_ticket: u64,
     /// Answers to questions that the test itself asked.
     pub(super) replies: BTreeMap<Ticket, Answer>,
+    /// The link over which nothing gets.
+    pub(super) cut: Option<(usize, usize)>,
     /// Whether capacity is free as soon as it is closed.
     pub(super) frees_at_once: bool,
 }
@@ -88,11 +117,35 @@ pub(super) fn id(number: usize) -> NodeId {
 }
 
 impl World {
+    /// Two nodes in one domain.
     pub(super) fn new(config: Config) -> Self {
-        let node = |number: u8| Node {
-            manager: member(number, config.clone()),
-            number,
-            config: config.clone(),
+        let birth = |number: u8| Birth { number, home: ALPHA, role: Role::Node, partner: None, config: config.clone() };
+        Self::of(vec![birth(1), birth(2)])
+    }
+
+    /// A consumer and its supernode, a provider and its: C, SC, SP and P4, of two domains that are partners.
+    pub(super) fn chain(config: Config) -> Self {
+        let birth = |index: usize, home, role| {
+            let partner = if home == ALPHA { partner(BETA, id(SP)) } else { partner(ALPHA, id(SC)) };
+            Birth { number: index as u8 + 1, home, role, partner: Some(partner), config: config.clone() }
+        };
+        let mut world = Self::of(vec![
+            birth(C, ALPHA, Role::Node),
+            birth(SC, ALPHA, Role::Supernode),
+            birth(SP, BETA, Role::Supernode),
+            birth(P4, BETA, Role::Node),
+        ]);
+        world.nodes[SC].way = Some((SP, "2.5%".parse().unwrap()));
+        world.nodes[SP].way = Some((P4, "1%".parse().unwrap()));
+        world
+    }
+
+    fn of(births: Vec<Birth>) -> Self {
+        let node = |birth: Birth| Node {
+            manager: birth.manager(),
+            birth,
+            way: None,
+            ponders: false,
             starts: 1,
             tables: BTreeMap::new(),
             ledger: Vec::new(),
@@ -102,13 +155,14 @@ impl World {
         };
         Self {
             now: NOW,
-            nodes: [node(1), node(2)],
+            nodes: births.into_iter().map(node).collect(),
             wire: VecDeque::new(),
             said: Vec::new(),
             open: Vec::new(),
             tickets: BTreeMap::new(),
             next_ticket: 0,
             replies: BTreeMap::new(),
+            cut: None,
             frees_at_once: true,
         }
     }
@@ -130,6 +184,19 @@ impl World {
                     None
                 }
                 Effect::Reserve { allocation, partition, .. } => Some(self.reserve(node, allocation, &partition)),
+                Effect::Resolve { allocation, flavour, caller: _ } if !self.nodes[node].ponders => {
+                    Some(Input::Resolved { allocation, way: Ok(self.way(node, flavour)) })
+                }
+                Effect::Forward { allocation, .. } => {
+                    let grant = Grant { cores: 0, contract: None, closed: None, forwarding: Some(false) };
+                    assert_eq!(self.nodes[node].grants.insert(allocation, grant), None, "forwarded twice");
+                    None
+                }
+                Effect::Forwarding { allocation } => {
+                    let grant = self.nodes[node].grants.get_mut(&allocation).expect("what is in use is there");
+                    grant.forwarding = Some(true);
+                    None
+                }
                 Effect::Bind { allocation, contract } => {
                     let grant = self.nodes[node].grants.get_mut(&allocation).expect("what is bound was granted");
                     grant.contract = Some(contract);
@@ -176,7 +243,8 @@ impl World {
         if self.used(node) + cores > POOL {
             return Input::Denied { allocation, refusal: Refusal::new(Code::Unavailable, "there is no room") };
         }
-        let before = self.nodes[node].grants.insert(allocation, Grant { cores, contract: None, closed: None });
+        let before =
+            self.nodes[node].grants.insert(allocation, Grant { cores, contract: None, closed: None, forwarding: None });
         assert_eq!(before, None, "granted twice");
         Input::Granted { allocation, price: rate("0.2EUR/h"), epoch: Epoch::default() }
     }
@@ -185,10 +253,10 @@ impl World {
         match word {
             Effect::Ask { ask, to, request, deadline, .. } => {
                 let starts = self.nodes[node].starts;
-                self.open.push(Open { until: self.now + deadline, node, starts, ask });
-                let to = usize::from(to.node == id(P));
+                let to = self.index(&to.node);
+                self.open.push(Open { until: self.now + deadline, node, to, starts, ask });
                 let request: Request = codec::decode(&codec::encode(&request)).unwrap();
-                self.said.push((node, request.clone()));
+                self.said.push((node, to, request.clone()));
                 self.wire.push_back(Message::Ask { to, from: node, starts, ask, request });
             }
             Effect::Reply { ticket, answer } => {
@@ -204,10 +272,41 @@ impl World {
         }
     }
 
+    pub(super) fn index(&self, node: &NodeId) -> usize {
+        (0..self.nodes.len()).find(|index| id(*index) == *node).expect("one of the nodes")
+    }
+
+    /// As whom a node is asked by another.
+    fn caller(&self, to: usize, from: &NodeId) -> Caller {
+        let to = &self.nodes[to].birth;
+        match self.nodes.iter().map(|node| &node.birth).find(|birth| signer(birth.number).id() == *from) {
+            Some(from) if from.home != to.home => Caller::Partner { domain: domain(from.home), on: true },
+            Some(from) => Caller::Member(from.role),
+            None => Caller::Member(Role::Node),
+        }
+    }
+
+    fn way(&self, node: usize, flavour: FlavourId) -> Way {
+        let Some((next, margin)) = self.nodes[node].way else { return Way::Here(flavour) };
+        let abroad = self.nodes[node].birth.home != self.nodes[next].birth.home;
+        let mut inner = flavour;
+        inner.0[0] ^= 0x55;
+        Way::Onward(Box::new(Onward { seller: party(id(next)), flavour: inner, margin, abroad }))
+    }
+
     /// Asks a node something out of the blue, as the other; returns its answer, where it came at once.
     pub(super) fn ask(&mut self, to: usize, from: NodeId, request: Request) -> Option<Answer> {
         let ticket = self.ticket(None);
-        self.give(to, Input::Asked { ticket, from, caller: MEMBER, request: Box::new(request), trace: Trace::None });
+        self.give(
+            to,
+            Input::Asked {
+                ticket,
+                from,
+                caller: self.caller(to, &from),
+                request: Box::new(request),
+                trace: Trace::None,
+            },
+        );
         self.replies.remove(&ticket)
     }
 
@@ -217,23 +316,48 @@ impl World {
         Ticket(self.next_ticket)
     }
 
+    /// Says whether the link that a message takes is cut.
+    fn is_cut(&self, message: &Message) -> bool {
+        let (a, b) = match message {
+            Message::Ask { to, from, .. } => (*to, *from),
+            Message::Answer { to, ask, starts, .. } => {
+                let waits = |open: &&Open| open.node == *to && open.ask == *ask && open.starts == *starts;
+                (*to, self.open.iter().find(waits).map_or(*to, |open| open.to))
+            }
+        };
+        self.cut.is_some_and(|cut| cut == (a, b) || cut == (b, a))
+    }
+
     /// Delivers one message.
     pub(super) fn deliver(&mut self, message: Message) {
+        if self.is_cut(&message) {
+            return;
+        }
         match message {
             Message::Ask { to, from, starts, ask, request } => {
                 let ticket = self.ticket(Some((from, starts, ask)));
                 let request = Box::new(request);
-                self.give(
-                    to,
-                    Input::Asked { ticket, from: id(from), caller: MEMBER, request, trace: Trace::Served(ticket.0) },
-                );
+                let (caller, from) = (self.caller(to, &id(from)), id(from));
+                self.give(to, Input::Asked { ticket, from, caller, request, trace: Trace::Served(ticket.0) });
             }
             Message::Answer { to, starts, ask, answer } => {
                 let waits = |open: &Open| open.node == to && open.ask == ask && open.starts == starts;
                 // A node that has restarted, or waits no longer, does not hear it.
                 let Some(at) = self.open.iter().position(waits) else { return };
-                self.open.remove(at);
-                self.give(to, Input::Answered { ask, from: id(1 - to), answer: Ok(answer) });
+                let from = id(self.open.remove(at).to);
+                self.give(to, Input::Answered { ask, from, answer: Ok(answer) });
+            }
+        }
+    }
+
+    /// Delivers everything, and what it leads to, except what is for this node, which is lost.
+    pub(super) fn settle_to(&mut self, node: usize) {
+        while let Some(message) = self.wire.pop_front() {
+            let to = match &message {
+                Message::Ask { to, .. } | Message::Answer { to, .. } => *to,
+            };
+            if to != node {
+                self.deliver(message);
             }
         }
     }
@@ -256,7 +380,7 @@ impl World {
             let next = wakes.chain(self.open.iter().map(|open| open.until)).min().filter(|at| *at <= end);
             let Some(next) = next else { break };
             self.now = self.now.max(next);
-            for node in [C, P] {
+            for node in 0..self.nodes.len() {
                 if self.nodes[node].manager.next_wake().is_some_and(|(at, _)| at <= self.now) {
                     let mut effects = Vec::new();
                     self.nodes[node].manager.wake(self.now, &mut effects);
@@ -266,9 +390,9 @@ impl World {
                 }
             }
             while let Some(at) = self.open.iter().position(|open| open.until <= self.now) {
-                let Open { node, ask, .. } = self.open.remove(at);
+                let Open { node, to, ask, .. } = self.open.remove(at);
                 let answer = Err(Code::Timeout.into());
-                self.give(node, Input::Answered { ask, from: id(1 - node), answer });
+                self.give(node, Input::Answered { ask, from: id(to), answer });
             }
         }
         self.now = end;
@@ -285,7 +409,7 @@ impl World {
         let node = &mut self.nodes[number];
         node.dies = false;
         node.starts += 1;
-        node.manager = member(node.number, node.config.clone());
+        node.manager = node.birth.manager();
         // At a start the runtime has swept away what no live contract owns.
         node.grants.retain(|_, grant| grant.closed.is_none());
         for ((table, key), value) in &node.tables {
@@ -298,13 +422,18 @@ impl World {
 
     /// Says that all closed capacity is free.
     pub(super) fn free(&mut self) {
-        for node in [C, P] {
-            let closed = self.nodes[node].grants.iter().filter(|(_, grant)| grant.closed.is_some());
-            let closed: Vec<AllocationId> = closed.map(|(allocation, _)| *allocation).collect();
-            for allocation in closed {
-                self.nodes[node].grants.remove(&allocation);
-                self.give(node, Input::Freed { allocation });
-            }
+        for node in 0..self.nodes.len() {
+            self.free_at(node);
+        }
+    }
+
+    /// Says that all closed capacity of a node is free.
+    pub(super) fn free_at(&mut self, node: usize) {
+        let closed = self.nodes[node].grants.iter().filter(|(_, grant)| grant.closed.is_some());
+        let closed: Vec<AllocationId> = closed.map(|(allocation, _)| *allocation).collect();
+        for allocation in closed {
+            self.nodes[node].grants.remove(&allocation);
+            self.give(node, Input::Freed { allocation });
         }
     }
 
@@ -383,6 +512,48 @@ impl World {
         let deployed = told.iter().filter(|effect| matches!(effect, Effect::DeployRouter { .. })).count();
         let closed = told.iter().filter(|effect| matches!(effect, Effect::Closed { .. })).count();
         (deployed, closed)
+    }
+
+    /// Checks what must hold along a chain when all is quiet: each hop's contracts live at both parties as the same
+    /// bytes, each that is sold over another has that one alive, and capacity is taken for what lives alone.
+    pub(super) fn check_chain(&self) {
+        let alive = |node: usize, buyer: usize| {
+            let views = self.live(node).into_iter().filter(|view| view.buyer == id(buyer));
+            views.map(|view| (view.id, view.digest)).collect::<BTreeMap<_, _>>()
+        };
+        let last = self.nodes.len() - 1;
+        for hop in 0..last {
+            assert_eq!(alive(hop, hop), alive(hop + 1, hop), "hop {hop}: both live or neither");
+        }
+        for node in 0..=last {
+            assert_eq!(self.nodes[node].manager.unsettled(), 0, "nothing is under way at {node}");
+            let mut granted: Vec<_> = self.nodes[node].grants.values().map(|grant| grant.contract).collect();
+            let sold: Vec<_> = self.live(node).into_iter().filter(|view| view.role == Side::Provider).collect();
+            let mut lives: Vec<_> = sold.iter().map(|view| Some(view.id)).collect();
+            granted.sort_unstable();
+            lives.sort_unstable();
+            assert_eq!(granted, lives, "node {node}: allocations are of live contracts alone");
+            self.check_backing(node);
+        }
+    }
+
+    /// Checks that each contract that a relay has sold is backed by one that is as good.
+    pub(super) fn check_backing(&self, node: usize) {
+        let live = self.live(node);
+        for view in &live {
+            let relayed = self.nodes[node].way.is_some();
+            assert_eq!(view.part == Part::Forwarder, relayed, "{view:?}");
+            assert_eq!(
+                view.backed_by.is_some(),
+                self.nodes[node + usize::from(view.role == Side::Consumer)].way.is_some()
+            );
+            let Some(digest) = view.backed_by.filter(|_| view.role == Side::Provider) else { continue };
+            let back = live.iter().find(|back| back.digest == digest).expect("what backs it lives");
+            assert!(back.price.amount <= view.price.amount && back.partition == view.partition);
+            let own = |view: &ContractView| self.nodes[node].manager.contracts[&view.id].ends();
+            assert!(own(view) < own(back), "nested: {view:?} {back:?}");
+            assert_eq!(view.state, back.state);
+        }
     }
 
     /// Checks what must hold when all is quiet: both parties have the same contracts alive, as the same bytes, and
