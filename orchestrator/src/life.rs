@@ -5,7 +5,7 @@ mod placing;
 mod replica;
 
 use kernel::{ContractId, IntentId, Key, NodeId, RequestId, Time};
-use rear_proto::{DamagedRecord, Row, Step, Table, local::Placement, record};
+use rear_proto::{DamagedRecord, Row, Step, Table, local::Placement, record, story::Place};
 
 use self::replica::{Marks, Replica, State};
 use crate::{
@@ -233,12 +233,15 @@ impl Life {
     // -- the story --------------------------------------------------------------------------------------
 
     /// Takes in a step that was done for one of its requests.
-    pub(crate) fn recorded(&mut self, owner: Owner, request: RequestId, began: Time, step: Step) {
+    pub(crate) fn recorded(&mut self, me: &NodeId, owner: Owner, request: RequestId, began: Time, step: Step) {
         let at = (began + step.at).since(self.arrived);
         let replica = u16::try_from(owner.replica).unwrap_or(u16::MAX);
         let Owner { round, beyond, .. } = owner;
-        self.steps.tell(Told { replica, round, beyond, deed: step.deed, node: step.node, at });
-        if let Some(replica) = self.replicas.get_mut(owner.replica)
+        // How far REAR has come is for this node's own managers to say.
+        let own = step.node == Place::Node(*me);
+        self.steps.tell(me, Told { replica, round, beyond, deed: step.deed, node: step.node, at });
+        if own
+            && let Some(replica) = self.replicas.get_mut(owner.replica)
             && replica.request() == Some(request)
         {
             replica.note(step.deed, at);
@@ -265,14 +268,14 @@ impl Life {
         }
     }
 
-    pub(crate) fn view(&self) -> IntentView {
-        let steps = self.steps.views(|at| self.replicas.get(at).map(|replica| replica.workload.name.clone()));
+    pub(crate) fn view(&self, me: &NodeId) -> IntentView {
+        let steps = self.steps.views(me, |at| self.replicas.get(at).map(|replica| replica.workload.name.clone()));
         IntentView {
             id: self.id,
             name: self.intent.name.clone(),
             phase: self.phase(),
             reason: self.reason.clone(),
-            story: u8::from(steps.iter().any(|step| step.story > 0)),
+            story: self.steps.story(me),
             workloads: self.replicas.iter().map(Replica::view).collect(),
             times: self.times(),
             steps,

@@ -65,13 +65,13 @@ impl Manager {
 
     /// Returns the intents by id, those that were deleted last behind them.
     pub fn intents(&self) -> impl Iterator<Item = IntentView> {
-        self.lives.values().map(Life::view).chain(self.deleted.iter().cloned())
+        self.lives.values().map(|life| life.view(&self.me)).chain(self.deleted.iter().cloned())
     }
 
     /// Returns one intent.
     pub fn intent(&self, id: &IntentId) -> Option<IntentView> {
         let deleted = || self.deleted.iter().rev().find(|view| view.id == *id).cloned();
-        self.lives.get(id).map(Life::view).or_else(deleted)
+        self.lives.get(id).map(|life| life.view(&self.me)).or_else(deleted)
     }
 
     /// Returns the request of a replica that has a place: the first, or the first of that workload or replica.
@@ -87,7 +87,7 @@ impl Manager {
         act(life, &mut turn);
         life.close(&mut turn);
         if life.is_over() {
-            deleted.extend(lives.remove(&id).map(|life| life.view()));
+            deleted.extend(lives.remove(&id).map(|life| life.view(me)));
             while deleted.len() > config.deleted_shown {
                 deleted.pop_front();
             }
@@ -208,7 +208,7 @@ impl kernel::Manager for Manager {
                 let request = RequestId(number);
                 let Some(owner) = self.requests.owner(request) else { return };
                 let began = self.requests.began(request, now, step.at);
-                self.with(now, owner.intent, out, |life, _| life.recorded(owner, request, began, step));
+                self.with(now, owner.intent, out, |life, turn| life.recorded(&turn.me, owner, request, began, step));
             }
             Input::Recorded { trace: Trace::None | Trace::Served(_), step: _ } => {}
         }

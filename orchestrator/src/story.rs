@@ -1,12 +1,23 @@
-//! The story that each intent tells: the steps that were done for it, and whether they are as the tables have them.
+//! The story that each intent tells: the steps that were done for it, numbered as the tables have them.
+//!
+//! What is told is deeds; which story they make, and so which step each is, follows from all of one attempt together.
 
-use kernel::Span;
-use rear_proto::{Deed, StepManager, story::Place};
+mod attempt;
+mod check;
+mod table;
+
+use std::collections::BTreeMap;
+
+use kernel::{NodeId, Span};
+use rear_proto::{Deed, story::Place};
 use serde::{Deserialize, Serialize};
 
+use self::attempt::Attempt;
 use crate::view::StepView;
 
-/// The most steps that are kept of one intent: eight whole stories.
+pub use check::check_story;
+
+/// The most steps that are kept of one intent: five whole stories over a border, which have 46.
 pub const MAX_STEPS: usize = 256;
 /// The longest letter of a party behind a border, in characters; the longest that there is has two.
 const MAX_LETTER: usize = 8;
@@ -39,10 +50,24 @@ impl Steps {
         &self.0
     }
 
-    /// Adds a step, where there is room for it.
-    pub(crate) fn tell(&mut self, mut told: Told) {
+    /// Adds a step that node `me` is told of, where there is room for it.
+    ///
+    /// Those that come with one reply are told in the order in which they were done, one hop after the other; whatever
+    /// time each has by its own hop's count, none of them comes before the one that it follows.
+    pub(crate) fn tell(&mut self, me: &NodeId, mut told: Told) {
         if self.0.len() >= MAX_STEPS {
             return;
+        }
+        let elsewhere = |told: &Told| told.node != Place::Node(*me);
+        // A node of one's own domain ends its reply to LIST_FLAVOURS so; others are asked at the same time.
+        let ends = |told: &Told| told.deed == Deed::ListAnswered && matches!(told.node, Place::Node(_));
+        let of_this = |other: &&Told| (other.replica, other.round) == (told.replica, told.round);
+        if let Some(before) = self.0.iter().rev().find(of_this)
+            && elsewhere(before)
+            && elsewhere(&told)
+            && !ends(before)
+        {
+            told.at = told.at.max(before.at);
         }
         if let Place::Behind(letter) = &mut told.node {
             *letter = letter.chars().filter(|c| !c.is_control()).take(MAX_LETTER).collect();
@@ -61,14 +86,36 @@ impl Steps {
         self.0.retain(|told| usize::from(told.replica) != replica || told.round >= round);
     }
 
+    /// Returns the attempts, as far as they were told, by replica and round.
+    fn attempts(&self, me: &NodeId) -> BTreeMap<(u16, u32), Attempt<'_>> {
+        let mut attempts = BTreeMap::<_, Attempt<'_>>::new();
+        for told in &self.0 {
+            attempts.entry((told.replica, told.round)).or_default().note(me, told);
+        }
+        attempts
+    }
+
+    /// Returns which story it is: that of the latest attempt, and of several replicas that which goes the furthest.
+    pub(crate) fn story(&self, me: &NodeId) -> u8 {
+        // The attempts of a replica stand in their order, so the latest is the one that stays.
+        let attempts = self.attempts(me).into_iter().map(|((replica, _), attempt)| (replica, attempt.story()));
+        attempts.collect::<BTreeMap<_, _>>().into_values().max().unwrap_or(0)
+    }
+
     /// Returns the steps in order of time, in which those of one moment stand as they were told.
-    pub(crate) fn views(&self, name: impl Fn(usize) -> Option<String>) -> Vec<StepView> {
+    pub(crate) fn views(&self, me: &NodeId, name: impl Fn(usize) -> Option<String>) -> Vec<StepView> {
+        let attempts = self.attempts(me);
+        let number = |told: &Told| {
+            let attempt = attempts.get(&(told.replica, told.round));
+            attempt.map_or((0, 0), |attempt| attempt.number(me, told.deed, &told.node))
+        };
         let mut told: Vec<_> = self.0.iter().collect();
         told.sort_by_key(|told| told.at);
         told.into_iter()
-            .map(|told| StepView {
-                step: told.deed.in_story_one(),
-                story: u8::from(told.beyond),
+            .map(|told| (number(told), told))
+            .map(|((story, step), told)| StepView {
+                step,
+                story,
                 node: told.node.to_string(),
                 manager: told.deed.manager(),
                 at_ms: told.at.0,
@@ -80,114 +127,6 @@ impl Steps {
             })
             .collect()
     }
-}
-
-/// Who does a step of a story.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Actor {
-    Consumer,
-    Provider,
-}
-
-/// One place in a table: its number, who does it, and the managers that do it, in any order.
-type Line = (u8, Actor, &'static [StepManager]);
-
-/// Story 0: the workload is placed where the intent arrived.
-const STORY_0: &[Line] = {
-    use {Actor::Consumer as C, StepManager as M};
-    &[(1, C, &[M::SH]), (2, C, &[M::NO]), (3, C, &[M::NO]), (31, C, &[M::NO])]
-};
-
-/// Story 1: two nodes in the same domain.
-const STORY_1: &[Line] = {
-    use {
-        Actor::{Consumer as C, Provider as P},
-        StepManager as M,
-    };
-    &[
-        (1, C, &[M::SH]),
-        (2, C, &[M::NO]),
-        (3, C, &[M::NO]),
-        (4, C, &[M::NO]),
-        (5, C, &[M::REAR]),
-        (6, C, &[M::REAR]),
-        (7, C, &[M::DM]),
-        (8, P, &[M::DM]),
-        (9, P, &[M::DM]),
-        (10, C, &[M::DM]),
-        (11, C, &[M::DM]),
-        (12, C, &[M::REAR]),
-        (13, C, &[M::REAR]),
-        (14, C, &[M::CM]),
-        (15, P, &[M::CM]),
-        (16, P, &[M::REAR]),
-        (17, P, &[M::REAR]),
-        (18, P, &[M::CM, M::NM]),
-        (19, C, &[M::CM, M::NM]),
-        (20, C, &[M::REAR]),
-        (21, C, &[M::REAR]),
-        (22, C, &[M::VFM]),
-        (23, P, &[M::VFM]),
-        (24, P, &[M::VFM]),
-        (25, P, &[M::REAR]),
-        (26, P, &[M::VFM]),
-        (27, C, &[M::VFM]),
-        (28, C, &[M::REAR]),
-        (29, C, &[M::REAR]),
-        (30, C, &[M::NO]),
-        (31, C, &[M::NO]),
-    ]
-};
-
-/// Holds the steps of an intent with one replica against the table of a story: the same steps by the same managers
-/// of the same two nodes, in the same order; the two halves of a step that is joined by "∥" in either.
-///
-/// The consumer is who did step 1, the provider who drew up the contract (step 15). Where LIST_FLAVOURS went to
-/// other nodes too, their steps 8 and 9 are passed over.
-///
-/// # Errors
-/// The first difference, in one sentence.
-pub fn check_story(story: u8, steps: &[StepView]) -> Result<(), String> {
-    let table = match story {
-        0 => STORY_0,
-        1 => STORY_1,
-        _ => return Err(format!("there is no table of a story {story}")),
-    };
-    let doer = |number| steps.iter().find(|step| step.step == number).map(|step| step.node.as_str());
-    let consumer = doer(1).ok_or("step 1 is missing: no intent arrived")?;
-    let provider = doer(15).unwrap_or("nobody");
-    if story == 1 && provider == consumer {
-        return Err(format!("{consumer} is consumer and provider at once"));
-    }
-    let aside = |step: &&StepView| matches!(step.step, 8 | 9) && step.node != provider && step.node != consumer;
-    let mut told = steps.iter().filter(|step| !aside(step)).peekable();
-    for &(number, actor, managers) in table {
-        let (role, node) = match actor {
-            Actor::Consumer => ("consumer", consumer),
-            Actor::Provider => ("provider", provider),
-        };
-        let mut left = managers.to_vec();
-        while !left.is_empty() {
-            let expected = || {
-                let names: Vec<_> = left.iter().map(|manager| format!("{manager:?}")).collect();
-                format!("step {number} by {} of the {role} {node} is expected", names.join(" or "))
-            };
-            let Some(step) = told.next() else { return Err(format!("{}, and the story ends there", expected())) };
-            let at = left.iter().position(|manager| *manager == step.manager);
-            let (Some(at), true) = (at, step.step == number && step.node == node) else {
-                return Err(format!("{}, and there is {}", expected(), what(step)));
-            };
-            if step.story != story {
-                return Err(format!("{} is told as part of story {}, not {story}", what(step), step.story));
-            }
-            left.remove(at);
-        }
-    }
-    told.next().map_or(Ok(()), |step| Err(format!("after the last step there is {}", what(step))))
-}
-
-fn what(step: &StepView) -> String {
-    format!("step {} ({:?}) by {:?} of {}", step.step, step.deed, step.manager, step.node)
 }
 
 #[cfg(test)]

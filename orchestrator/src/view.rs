@@ -62,7 +62,8 @@ pub struct IntentView {
     /// Why it is there, where that needs a reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The story that it is: 0 where everything runs here, 1 where something was found elsewhere.
+    /// The story that it is: 0 where everything runs here, 1 where something was found at another node of the domain, 2
+    /// where a supernode of the domain was asked, 3 where it is beyond the domain's border, 4 where a catalogue led to it.
     pub story: u8,
     /// Its replicas.
     pub workloads: Vec<WorkloadView>,
@@ -155,11 +156,11 @@ impl From<Times> for TimesForm {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StepView {
-    /// Its number in the story of two nodes in one domain.
+    /// Its number in the table of its story; 0 where it is a step of none.
     pub step: u8,
-    /// The story that it belongs to: 0 where room was found here, otherwise 1.
+    /// The story that it belongs to: the intent's, or another's where it is a step of that alone.
     pub story: u8,
-    /// The node that did it.
+    /// The node that did it; beyond the domain's border the letter of its part alone.
     pub node: String,
     /// The manager that did it.
     pub manager: StepManager,

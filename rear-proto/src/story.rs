@@ -234,43 +234,4 @@ impl Deed {
             Self::SignaturesChecked => "checked the signatures on the offers",
         }
     }
-
-    /// Returns the step's number in the story of two nodes in one domain (story 1).
-    pub const fn in_story_one(self) -> u8 {
-        match self {
-            Self::IntentArrived => 1,
-            Self::IntentTranslated => 2,
-            Self::ResourcesLookedUp => 3,
-            Self::PassedToRear => 4,
-            Self::CandidatesLookedUp => 5,
-            Self::SelectorBuilt => 6,
-            Self::ListSent => 7,
-            Self::OffersLookedUp => 8,
-            Self::ListAnswered => 9,
-            Self::CandidatesPopulated => 10,
-            Self::DiscoveryOver => 11,
-            Self::CandidateFound => 12,
-            Self::ReservationStarted => 13,
-            Self::ReserveSent => 14,
-            Self::ContractDrawn => 15,
-            Self::FlavourReduced => 16,
-            Self::ReservedAtSeller => 17,
-            Self::ContractAnswered | Self::SellerRouterDeployed => 18,
-            Self::ContractStored | Self::BuyerRouterDeployed => 19,
-            Self::VirtualNodeAllocated => 20,
-            Self::PeeringStarted => 21,
-            Self::ResourceRequestSent => 22,
-            Self::ContractFound => 23,
-            Self::ProviderTold => 24,
-            Self::ProviderActivated => 25,
-            Self::ResourceOfferSent => 26,
-            Self::ConsumerTold => 27,
-            Self::ConsumerActivated => 28,
-            Self::PhasesOver => 29,
-            Self::ManagementResumed => 30,
-            Self::WorkloadDeployed => 31,
-            // Of those there is no step in that story.
-            Self::AdvertisedLookedUp | Self::PartnersAsked | Self::PublishedLookedUp | Self::SignaturesChecked => 0,
-        }
-    }
 }

@@ -243,10 +243,11 @@ fn a_workload_that_runs_elsewhere_tells_story_1() {
     let provider = [8, 9, 15, 16, 17, 18, 23, 24, 25, 26];
     // What the other managers do, one millisecond each, up to what this one does itself.
     for (at, deed) in crate::story::tests::DEEDS[4..31].iter().enumerate() {
-        let node = if provider.contains(&deed.in_story_one()) { PROVIDER } else { ME };
+        let number = crate::story::tests::in_story_one(*deed);
+        let node = if provider.contains(&number) { PROVIDER } else { ME };
         let step = step(*deed, node, Span::millis(at as u64 + 1));
         bench.handle(Input::Recorded { trace: Trace::Own(request.0), step });
-        let expected = match deed.in_story_one() {
+        let expected = match number {
             ..12 => Phase::Discovering,
             12..18 => Phase::Reserving,
             18 | 19 if bench.view().times.reserved.is_none() => Phase::Reserving,
