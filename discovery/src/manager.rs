@@ -124,6 +124,16 @@ impl Manager {
         })
     }
 
+    /// Returns how many offers of others this node keeps as a catalogue.
+    pub fn catalogued(&self) -> usize {
+        self.telling.catalogue.count()
+    }
+
+    /// Returns how many offers this node has signed for catalogues since it started.
+    pub const fn signatures(&self) -> u64 {
+        self.telling.publishing.made()
+    }
+
     /// Returns the endpoints known, by node.
     pub fn endpoints(&self) -> impl Iterator<Item = EndpointView<'_>> {
         self.endpoints.iter().map(|(node, endpoint)| EndpointView {

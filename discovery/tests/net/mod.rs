@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use discovery::{Config, Effect, Input, Manager, config::Expose, mail::Asker};
 use kernel::{AskId, DomainKey, FlavourId, Manager as _, NodeId, Rng, Span, Ticket, Time};
 use rear_proto::{
-    Answer, Code, Flavour, Refusal, Request, Selector, Signer, Trace,
+    Answer, Code, Flavour, Refusal, Request, Row, Selector, Signer, Trace,
     flavour::{Domain, Party},
     local::{Caller, DomainSecret, Me, Outcome, Partner, Realm},
     membership::Role,
@@ -31,6 +31,8 @@ pub struct Node {
     /// Whose capacity was rated failed here.
     pub failed: Vec<NodeId>,
     pub answers: Vec<(Ticket, Answer)>,
+    /// What it keeps over a restart.
+    pub rows: BTreeMap<Vec<u8>, Row>,
 }
 
 /// What happens to a message.
@@ -61,6 +63,7 @@ pub struct Net {
     /// What was sent, in order: from, to, and what.
     pub log: Vec<(usize, usize, Request)>,
     pub delayed: Vec<Packet>,
+    held: Vec<(Packet, Result<Answer, Refusal>)>,
     pub off: BTreeSet<(DomainKey, DomainKey)>,
     links: BTreeSet<(usize, usize)>,
     silent: BTreeMap<(Time, u64), (usize, AskId, usize)>,
@@ -87,6 +90,7 @@ impl Net {
             now: Time(1_000_000),
             log: Vec::new(),
             delayed: Vec::new(),
+            held: Vec::new(),
             off: BTreeSet::new(),
             links: BTreeSet::new(),
             silent: BTreeMap::new(),
@@ -101,8 +105,18 @@ impl Net {
         let me = Me { signer: signer.clone(), domain, role };
         let manager = Manager::new(config.clone(), me, Rng::from_number(n as u64));
         let id = signer.id();
-        let node =
-            Node { manager, signer, id, domain, role, config, starts: 1, failed: Vec::new(), answers: Vec::new() };
+        let node = Node {
+            manager,
+            signer,
+            id,
+            domain,
+            role,
+            config,
+            starts: 1,
+            failed: Vec::new(),
+            answers: Vec::new(),
+            rows: BTreeMap::new(),
+        };
         self.nodes.push(node);
         self.begin(n);
         n
@@ -121,6 +135,12 @@ impl Net {
 
     /// Lets a node begin a new life, remembering nothing; its links are up again.
     pub fn restart(&mut self, n: usize) {
+        self.nodes[n].rows.clear();
+        self.restart_with_rows(n);
+    }
+
+    /// The same, with what it has kept.
+    pub fn restart_with_rows(&mut self, n: usize) {
         let links: Vec<(usize, usize)> = self.links.iter().copied().filter(|(a, b)| *a == n || *b == n).collect();
         for (a, b) in &links {
             self.cut(*a, *b);
@@ -128,6 +148,10 @@ impl Net {
         let Node { signer, domain, role, config, .. } = &self.nodes[n];
         let me = Me { signer: signer.clone(), domain: *domain, role: *role };
         self.nodes[n].manager = Manager::new(config.clone(), me, Rng::from_number(77));
+        for row in self.nodes[n].rows.clone().into_values() {
+            let Some(value) = &row.value else { continue };
+            self.nodes[n].manager.restore(row.table, &row.key, value).unwrap();
+        }
         self.nodes[n].starts += 1;
         self.begin(n);
         for (a, b) in links {
@@ -162,6 +186,52 @@ impl Net {
             let node = self.nodes[other].id;
             self.feed(at, Input::EndpointDown { node });
         }
+    }
+
+    /// Cuts a connection and makes it anew.
+    pub fn restart_link(&mut self, a: usize, b: usize) {
+        self.cut(a, b);
+        self.link(a, b);
+    }
+
+    /// Wakes a node and holds back the answers to what it asks.
+    pub fn wake_and_hold(&mut self, n: usize) {
+        let (now, mut out) = (self.now, Vec::new());
+        self.nodes[n].manager.wake(now, &mut out);
+        for effect in out {
+            let Effect::Ask { ask, to, request, deadline, .. } = effect else { continue };
+            let to = self.nodes.iter().position(|node| node.id == to.node).unwrap();
+            self.log.push((n, to, request.clone()));
+            let packet = Packet { from: n, to, ask, request, deadline: self.now + deadline };
+            let answer = self.deliver(&packet, &mut |_| Fate::Arrive);
+            self.held.push((packet, answer));
+        }
+    }
+
+    /// Delivers the answers that were held back.
+    pub fn let_go(&mut self) {
+        for (packet, answer) in std::mem::take(&mut self.held) {
+            self.answered(packet.from, packet.to, packet.ask, answer, &mut |_| Fate::Arrive);
+        }
+    }
+
+    /// Wakes a node when it next wishes and answers all that it asks like this; says whether it wished to within a span.
+    pub fn answer_all(&mut self, n: usize, within: Span, answer: &Answer) -> Option<usize> {
+        let (at, _) = self.nodes[n].manager.next_wake()?;
+        if at > self.now + within {
+            return None;
+        }
+        self.now = self.now.max(at);
+        let (now, mut out) = (self.now, Vec::new());
+        self.nodes[n].manager.wake(now, &mut out);
+        let mut asked = 0;
+        for effect in out {
+            let Effect::Ask { ask, to, .. } = effect else { continue };
+            asked += 1;
+            let input = Input::Answered { ask, from: to.node, answer: Ok(answer.clone()), took: Span::ZERO };
+            self.feed(n, input);
+        }
+        Some(asked)
     }
 
     /// Makes all domains partners of each other, but for those switched off.
@@ -250,6 +320,9 @@ impl Net {
                     self.send(packet, fate);
                 }
                 Effect::Reply { ticket, answer } => self.nodes[n].answers.push((ticket, answer)),
+                Effect::Keep(row) => {
+                    self.nodes[n].rows.insert(row.key.clone(), row);
+                }
                 Effect::Rated { peer, outcome: Outcome::Failed } => self.nodes[n].failed.push(peer),
                 _ => {}
             }
