@@ -99,6 +99,7 @@ impl Manager {
             peer.unanswered = 0;
             self.timers.cancel(Timer::Hello(from));
             self.learn(now, from, &hello, out);
+            self.share_anew(now, from, out);
         } else if is_last {
             let wait = self.config.hello_retry.times(1 << peer.unanswered.min(DOUBLINGS));
             let wait = match answer {

@@ -57,6 +57,13 @@ impl Manager {
         self.tell_partners(node, &records, out);
     }
 
+    /// A member has heard who this node is: if it took no note of partners for not knowing that, it is told at once.
+    pub(super) fn share_anew(&mut self, now: Time, node: NodeId, out: &mut Vec<Effect>) {
+        if self.peers.get(&node).is_some_and(|peer| peer.unnoted > 0) {
+            self.share_with(now, node, out);
+        }
+    }
+
     fn tell_partners(&mut self, node: NodeId, records: &[PartnerRecord], out: &mut Vec<Effect>) {
         let Some(peer) = self.peers.get(&node) else { return };
         let to = Party { node, addresses: peer.addresses.clone() };
