@@ -7,14 +7,14 @@
     reason = "each test binary uses its own part of this"
 )]
 
-use discovery::{Config, Effect, Input, Manager, mail::Asker};
+use discovery::{Config, Effect, Input, Manager, config::Expose, mail::Asker};
 use kernel::{
     AskId, DomainKey, FlavourId, Manager as _, NodeId, Quantity, RequestId, Resources, Rng, Span, Ticket, Time,
 };
 use rear_proto::{
-    Answer, Deed, Epoch, Extensions, Flavour, Kind, Policies, Properties, Refusal, Request, Row, Selector, Trace,
+    Answer, Code, Deed, Epoch, Extensions, Flavour, Kind, Policies, Properties, Refusal, Request, Row, Selector, Trace,
     flavour::{Domain, K8Slice, Partitionable, Party},
-    local::{Caller, Candidate, Me, Pick, Realm},
+    local::{Caller, Candidate, DomainSecret, Me, Partner, Pick, Realm, Way},
     membership::Role,
     message::{Flavours, List, Scope},
     price::{Money, Period, Price},
@@ -26,6 +26,20 @@ pub const ME: u8 = 1;
 pub const TRACE: Trace = Trace::Own(7);
 /// The domain of everybody, unless a test says otherwise.
 pub const ALPHA: DomainKey = DomainKey([9; 32]);
+
+/// Partners.
+pub const BETA: DomainKey = DomainKey([10; 32]);
+pub const GAMMA: DomainKey = DomainKey([11; 32]);
+
+pub fn domain(key: DomainKey) -> Domain {
+    let name = ["alpha", "beta", "gamma", "delta"][usize::from(key.0[0] - 9).min(3)];
+    Domain { key, name: name.to_owned() }
+}
+
+/// The origin of an offer's capacity, which stays as it is on all ways.
+pub const fn origin(id: u8) -> FlavourId {
+    FlavourId([id + 100; 16])
+}
 
 /// The key of the nodes that have one: the one under test, and those from 200 on.
 pub fn signer(n: u8) -> Signer {
@@ -84,9 +98,25 @@ pub fn offer(n: u8, id: u8, cpu: u64, euros: u64) -> Flavour {
             priced: vec![kernel::Resource::Cpu],
         },
         location: None,
-        origin: FlavourId([id; 16]),
+        origin: origin(id),
         expires_in: Span::secs(60),
     }
+}
+
+/// The same of another domain.
+pub fn of(key: DomainKey, flavour: Flavour) -> Flavour {
+    Flavour { domain: domain(key), ..flavour }
+}
+
+pub fn partner(key: DomainKey, supernodes: &[u8]) -> Partner {
+    let supernodes = supernodes.iter().map(|n| node(*n)).collect();
+    Partner { domain: domain(key), name: domain(key).name, on: true, supernodes }
+}
+
+/// A rule that exposes what a selector picks.
+pub fn expose(partners: &[&str], what: &str, resale: bool) -> Expose {
+    let partners = partners.iter().map(|name| (*name).to_owned()).collect();
+    Expose { partners, what: selector(what), resale }
 }
 
 pub fn at_epoch(flavour: Flavour, changes: u64) -> Flavour {
@@ -105,6 +135,19 @@ pub fn ids(candidates: &[Candidate]) -> Vec<u8> {
     candidates.iter().map(|candidate| candidate.flavour.id.0[0]).collect()
 }
 
+/// How a candidate is kept.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Kept {
+    flavour: Flavour,
+    seen: Time,
+    via: NodeId,
+    expires: Time,
+}
+
+impl rear_proto::Record for Kept {
+    const VERSION: u16 = 1;
+}
+
 pub struct World {
     pub manager: Manager,
     pub now: Time,
@@ -116,7 +159,19 @@ pub fn world() -> World {
 }
 
 pub fn world_with(config: Config) -> World {
-    let me = Me { signer: signer(ME), domain: ALPHA, role: Role::Node };
+    world_as(Role::Node, config)
+}
+
+/// A supernode of alpha, with its secret, that has beta and gamma for partners.
+pub fn supernode(config: Config) -> World {
+    let mut world = world_as(Role::Supernode, config);
+    world.feed(Input::Partners(vec![partner(BETA, &[20, 21]), partner(GAMMA, &[30])]));
+    world.feed(Input::Secret(DomainSecret([7; 32])));
+    world
+}
+
+pub fn world_as(role: Role, config: Config) -> World {
+    let me = Me { signer: signer(ME), domain: ALPHA, role };
     World { manager: Manager::new(config, me, Rng::from_number(1)), now: Time(1_000_000), rows: Vec::new() }
 }
 
@@ -167,6 +222,61 @@ impl World {
     pub fn up(&mut self, n: u8) {
         let effects = self.feed(Input::EndpointUp { party: party(n), role: Role::Node, realm: Realm::Own });
         assert!(effects.is_empty(), "{effects:?}");
+    }
+
+    pub fn up_as(&mut self, n: u8, role: Role, realm: Realm) {
+        let effects = self.feed(Input::EndpointUp { party: party(n), role, realm });
+        assert!(effects.is_empty(), "{effects:?}");
+    }
+
+    /// A partner's supernode can be reached.
+    pub fn up_partner(&mut self, n: u8, key: DomainKey) {
+        self.up_as(n, Role::Supernode, Realm::Partner(key));
+    }
+
+    pub fn asked_by(&mut self, ticket: u64, from: u8, caller: Caller, list: List) -> Vec<Effect> {
+        let (ticket, trace) = (Ticket(ticket), Trace::Served(ticket));
+        self.feed(Input::Asked { ticket, from: node(from), caller, list: Box::new(list), trace })
+    }
+
+    /// What a member is listed.
+    pub fn shown_to_member(&mut self, query: u8, text: &str) -> Vec<Flavour> {
+        let list = List { scope: Scope::Partners, ..list(query, text, 64) };
+        listed(&self.asked_by(u64::from(query), 5, MEMBER, list))
+    }
+
+    /// What a partner is listed.
+    pub fn shown_to(&mut self, key: DomainKey, query: u8, text: &str) -> Vec<Flavour> {
+        let list = List { scope: Scope::Partners, ..list(query, text, 64) };
+        let from = if key == BETA { 20 } else { 30 };
+        listed(&self.asked_by(u64::from(query), from, caller(key), list))
+    }
+
+    /// Lets this supernode know what somebody else's offers, by a question of its own or of a member.
+    pub fn learn(&mut self, n: u8, offers: Vec<Flavour>) {
+        let effects = self.operator("", 100, false);
+        for (ask, to, _) in asks(&effects) {
+            let said = if to == node(n) { Ok(flavours(offers.clone())) } else { Err(Code::Unavailable.into()) };
+            self.answer(ask, number(&to), said);
+        }
+    }
+
+    /// Takes in an offer of a node of the domain, as if it had been advertised.
+    pub fn take(&mut self, flavour: Flavour) {
+        let key = [flavour.provider.node.as_bytes(), flavour.id.as_bytes() as &[u8]].concat();
+        let (via, expires) = (flavour.provider.node, self.now + flavour.expires_in);
+        let row = Row::put(rear_proto::Table::Candidates, key, &Kept { flavour, seen: self.now, via, expires });
+        self.manager.restore(row.table, &row.key, row.value.as_ref().unwrap()).unwrap();
+        self.rows.push(row);
+    }
+
+    pub fn resolve(&mut self, id: FlavourId, caller: Caller) -> Result<Way, Refusal> {
+        let allocation = kernel::AllocationId([1; 16]);
+        let effects = self.feed(Input::Resolve { allocation, flavour: id, caller });
+        match effects.as_slice() {
+            [Effect::Resolved { way, .. }] => way.clone(),
+            other => panic!("{other:?}"),
+        }
     }
 
     pub fn own(&mut self, flavour: Flavour) {
@@ -243,6 +353,33 @@ pub fn list(query: u8, text: &str, limit: u32) -> List {
     }
 }
 
+pub const MEMBER: Caller = Caller::Member(Role::Node);
+
+pub const fn caller(domain: DomainKey) -> Caller {
+    Caller::Partner { domain, on: true }
+}
+
+/// A question that may pass so many more nodes.
+pub fn wide(query: u8, text: &str, hops_left: u8) -> List {
+    List { scope: Scope::Partners, hops_left, ..list(query, text, 8) }
+}
+
+/// What the only answer among some effects lists.
+pub fn listed(effects: &[Effect]) -> Vec<Flavour> {
+    let mut answers = effects.iter().filter_map(|effect| match effect {
+        Effect::Reply { answer: Answer::Flavours(flavours), .. } => Some(flavours.flavours.clone()),
+        _ => None,
+    });
+    let first = answers.next().unwrap_or_else(|| panic!("no answer in {effects:?}"));
+    assert!(answers.next().is_none());
+    first
+}
+
+/// Which capacity some offers are of, by number, in their order.
+pub fn origins(flavours: &[Flavour]) -> Vec<u8> {
+    flavours.iter().map(|flavour| flavour.origin.0[0] - 100).collect()
+}
+
 /// The questions among some effects.
 pub fn asks(effects: &[Effect]) -> Vec<(AskId, NodeId, List)> {
     effects
@@ -261,8 +398,9 @@ pub fn words(effects: &[Effect]) -> Vec<String> {
         .map(|effect| match effect {
             Effect::Ask { to, .. } => format!("ask {}", number(&to.node)),
             Effect::Reply { answer: Answer::Flavours(flavours), .. } => {
-                let ids: Vec<_> = flavours.flavours.iter().map(|flavour| flavour.id.0[0].to_string()).collect();
-                format!("list [{}]{}", ids.join(" "), if flavours.partial { " partial" } else { "" })
+                let ids: Vec<_> = origins(&flavours.flavours).iter().map(u8::to_string).collect();
+                let silent = if flavours.silent > 0 { format!(" silent {}", flavours.silent) } else { String::new() };
+                format!("list [{}]{}{silent}", ids.join(" "), if flavours.partial { " partial" } else { "" })
             }
             Effect::Reply { answer: Answer::Refused(refusal), .. } => format!("refuse {}", refusal.code()),
             Effect::Reply { answer, .. } => format!("{answer:?}"),
