@@ -297,6 +297,7 @@ impl Agent {
                 return;
             }
         };
+        self.managers.federation.heard(now, &from);
         let greeting = |request| Mail::Federation(federation::Input::Asked { ticket, from, request });
         let trace = self.stories.serve(now, ticket, ask.tell, crosses_border(&caller));
         let mail = match ask.request {
@@ -326,6 +327,7 @@ impl Agent {
         // An answer that comes a second time, or to nothing, changes nothing.
         let Some(Asked { sender, ask, to, trace, at }) = self.asks.remove(&ask) else { return };
         let answer = reply.map(|reply| {
+            self.managers.federation.heard(now, &to);
             let steps = self.stories.place(now, trace, at, reply.steps);
             self.record(trace, steps);
             reply.answer

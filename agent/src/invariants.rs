@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{ContractId, Digest, FlavourId, Key, NodeId, QueryId, Resource, Resources};
+use kernel::{ContractId, Digest, DomainKey, FlavourId, Key, NodeId, QueryId, Resource, Resources, Time};
 use rear::Status;
 use rear_proto::local::Side;
 
@@ -167,6 +167,28 @@ pub fn without_far_end(nodes: &[&Managers]) -> Vec<ContractId> {
         }
     }
     apart
+}
+
+/// 5, *world*: what a node sees of another domain's is what that domain shows to the node's own.
+///
+/// `shows` says whether a domain shows a flavour, by its origin, to domain `home`.
+///
+/// # Errors
+/// The first flavour that is not for these eyes.
+pub fn check_exposed(
+    managers: &Managers,
+    now: Time,
+    home: &DomainKey,
+    shows: impl Fn(&DomainKey, &FlavourId) -> bool,
+) -> Result<(), Violation> {
+    let mut foreign = managers.discovery.candidates(now).map(|it| it.flavour).filter(|it| it.domain.key != *home);
+    match foreign.find(|flavour| !shows(&flavour.domain.key, &flavour.origin)) {
+        None => Ok(()),
+        Some(flavour) => {
+            let what = format!("flavour {} of domain {} is shown to {home}", flavour.id, flavour.domain.key);
+            Err(Violation { number: 5, what })
+        }
+    }
 }
 
 /// 9, *node*: no query visits a node twice: who asks again is given the same, and anybody else is told of the loop.

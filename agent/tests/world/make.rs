@@ -7,6 +7,7 @@ use rear::offer::Offer;
 use rear_proto::{
     Kind, Money, Period, Policies, Price, Properties, Row, Signed, Signer,
     flavour::{Domain, K8Slice, Partitionable, Party},
+    local::DomainSecret,
     membership::{Certificate, Credentials, IssuerList, Role, Token},
     message::Joined,
     workload::Image,
@@ -108,8 +109,8 @@ pub(crate) fn domain(rng: &mut Rng, now: Time, offers: Vec<Vec<Offer>>, config: 
         let mut config = config.clone();
         config.rear.offers = offers;
         let (signer, rows) = if index == 0 {
-            let rows =
-                federation::genesis::found("world", &domain_signer, &issuer, Role::Node, now, &config.federation);
+            let (secret, config) = (DomainSecret([7; 32]), &config.federation);
+            let rows = federation::genesis::found("world", &domain_signer, &issuer, Role::Node, now, config, secret);
             (issuer.clone(), rows)
         } else {
             let signer = Signer::from_secret(&rng.bytes());

@@ -79,8 +79,12 @@ pub(crate) struct World {
     pub(crate) tamper: Option<Box<dyn Tamper>>,
     /// What must not cross a border.
     secrets: Option<Secrets>,
+    /// Which nodes have answered LIST_FLAVOURS with a list, in the order of their answers.
+    pub(crate) lists: Vec<usize>,
     /// Whether there are several domains.
     many: bool,
+    /// Which domains are partners of which.
+    partners: BTreeSet<(usize, usize)>,
     /// What was answered so far, where there is a liar.
     said: Vec<rear_proto::Answer>,
     /// Whether each mind serves its mailboxes in a drawn order.
@@ -156,6 +160,8 @@ impl World {
             tamper: None,
             secrets: None,
             many,
+            lists: Vec::new(),
+            partners: BTreeSet::new(),
             said: Vec::new(),
             shuffles,
             verbose: std::env::var_os("TOMBOLO_TRACE").is_some(),

@@ -2,7 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rear_proto::{Answer, Reply, membership::Role, wire::codec};
+use rear_proto::{
+    Answer, Reply,
+    fabric::{FabricAsk, FabricRequest},
+    membership::Role,
+    wire::codec,
+};
 use vfabric::mail::Instance;
 
 use super::World;
@@ -66,6 +71,11 @@ impl World {
             }
         }
         self.secrets = Some(secrets);
+    }
+
+    /// From here on nothing is searched: a test itself says what crosses no border.
+    pub(crate) fn watch_borders_no_more(&mut self) {
+        self.secrets = None;
     }
 
     /// A contract between two nodes of one domain, with a third behind the border, is that domain's own affair.
@@ -151,7 +161,10 @@ impl World {
     }
 }
 
-/// Says whether this is a contract, which names what backs it.
+/// Says whether this is a contract, which names what backs it, or the opening of a peering, in which the consumer tells
+/// what it calls the contract itself.
 fn names_what_backs_it(bytes: &[u8]) -> bool {
-    codec::decode::<Reply>(bytes).is_ok_and(|reply| matches!(reply.answer, Answer::Contract(_)))
+    let contract = |reply: Reply| matches!(reply.answer, Answer::Contract(_));
+    let opening = |ask: FabricAsk| matches!(ask.request, FabricRequest::ResourceRequest { .. });
+    codec::decode(bytes).is_ok_and(contract) || codec::decode(bytes).is_ok_and(opening)
 }

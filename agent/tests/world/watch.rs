@@ -211,9 +211,11 @@ impl World {
     /// No query visits a node twice.
     fn watch_list(&mut self, index: usize, ticket: Ticket, answer: &Answer) {
         let Some((query, asker)) = self.nodes[index].listing.remove(&ticket) else { return };
-        if matches!(answer, Answer::Flavours(_) | Answer::Published(_))
-            && let Err(violation) = self.nodes[index].queries.answer(query, asker)
-        {
+        if !matches!(answer, Answer::Flavours(_) | Answer::Published(_)) {
+            return;
+        }
+        self.lists.push(index);
+        if let Err(violation) = self.nodes[index].queries.answer(query, asker) {
             self.fail(format!("node {index}: {violation}"));
         }
     }
