@@ -51,6 +51,12 @@ impl World {
         self.nodes[b].agent.is_none() || cuts.any(|cut| cut.noticed)
     }
 
+    /// Says whether a node has seen another's connection break, over which nothing more can come then.
+    pub(super) fn has_seen_end(&self, at: usize, of: usize) -> bool {
+        let told = self.links.told.get(&(at, of));
+        at != of && told.is_some_and(|(life, up, when)| *life == self.nodes[at].starts && !up && *when <= self.now)
+    }
+
     /// Says whether two nodes find each other by themselves.
     fn in_mesh(&self, a: usize, b: usize) -> bool {
         let (a, b) = (&self.nodes[a], &self.nodes[b]);

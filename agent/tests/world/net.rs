@@ -162,6 +162,7 @@ impl World {
 
     /// Says whether an answer reaches who waits for it.
     pub(super) fn hears(&self, from: Option<usize>, waiter: Waiter) -> bool {
-        self.lives(waiter.node, waiter.life) && from.is_none_or(|from| self.linked(from, waiter.node))
+        let arrives = |from| self.linked(from, waiter.node) && !(self.many && self.has_seen_end(waiter.node, from));
+        self.lives(waiter.node, waiter.life) && from.is_none_or(arrives)
     }
 }
