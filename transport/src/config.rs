@@ -81,7 +81,7 @@ pub struct Limits {
     pub requests_per_peer: usize,
     /// Inbound tunnels open, from one peer.
     pub tunnels_per_peer: usize,
-    /// Outbound asks and tunnels under way, to one peer; must stay under yamux' 512 streams a connection.
+    /// Outbound asks and tunnels under way, to one peer.
     pub outgoing_per_peer: usize,
     /// Bytes of a request's body, both sent and received.
     pub request_bytes: usize,

@@ -16,12 +16,20 @@ use libp2p::{
     mdns, noise, ping, quic, swarm, tcp, yamux,
 };
 
-use crate::{behaviour::Behaviour, config::Config, streams};
+use crate::{
+    behaviour::Behaviour,
+    config::{Config, Limits},
+    streams,
+};
 
-/// How much of one QUIC stream, and of all streams of a connection, is taken in unread: it bounds what a reader
-/// that does not read costs, and still fills 100 Mbit/s at 80 ms of round trip.
-const QUIC_STREAM_WINDOW: u32 = 1024 * 1024;
-const QUIC_CONNECTION_WINDOW: u32 = 8 * 1024 * 1024;
+/// How much of one QUIC stream is taken in unread: it bounds what a reader that does not read costs, and still fills
+/// 50 Mbit/s at 80 ms of round trip. A connection has as much for each stream that may be open on it: it carries those
+/// of many contracts, and readers that stop must not take the room of the others.
+const QUIC_STREAM_WINDOW: u32 = 512 * 1024;
+
+/// How many streams Yamux counts with on a connection. Each may have 256 KiB unread, and may grow as fast as its reader
+/// reads within what of a GiB is left by them all: for so many, 8 MiB. libp2p lets neither window be set. Far fewer streams are let in (`Limits`).
+const YAMUX_STREAMS: usize = ((1 << 30) - (8 << 20)) / (256 << 10);
 
 /// How often the local network is asked, since the first question may get lost; libp2p's own five minutes are long.
 const MDNS_EVERY: Duration = Duration::from_secs(30);
@@ -49,14 +57,18 @@ fn transport(config: &Config, key: &Keypair) -> io::Result<Boxed<(PeerId, Stream
 }
 
 fn transport_by_number(config: &Config, key: &Keypair) -> io::Result<Boxed<(PeerId, StreamMuxerBox)>> {
+    let mut yamux_config = yamux::Config::default();
+    yamux_config.set_max_num_streams(YAMUX_STREAMS);
     let tcp = tcp::tokio::Transport::new(tcp::Config::new().nodelay(true))
         .upgrade(Version::V1Lazy)
         .authenticate(noise::Config::new(key).map_err(io::Error::other)?)
-        .multiplex(yamux::Config::default());
+        .multiplex(yamux_config);
 
+    let Limits { tunnels_per_peer, requests_per_peer, outgoing_per_peer, .. } = config.limits;
+    let streams = u32::try_from(tunnels_per_peer + requests_per_peer + outgoing_per_peer).unwrap_or(u32::MAX);
     let mut quic_config = quic::Config::new(key);
     quic_config.max_stream_data = QUIC_STREAM_WINDOW;
-    quic_config.max_connection_data = QUIC_CONNECTION_WINDOW;
+    quic_config.max_connection_data = streams.saturating_mul(QUIC_STREAM_WINDOW);
     quic_config.handshake_timeout = config.connect_within.to_std();
     let quic = quic::tokio::Transport::new(quic_config);
 

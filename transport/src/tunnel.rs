@@ -22,8 +22,8 @@ const DRAIN_WITHIN: Duration = Duration::from_secs(10);
 /// The bytes of one `/tombolo/tunnel/1` stream, both ways.
 ///
 /// What is written is sent when it is flushed, or when enough has come together. A writer waits when the reader at
-/// the far end does not read: at most a few hundred KiB are under way over TCP, one MiB over QUIC. Shutting down
-/// closes this side alone. Dropped before that, it is reset; dropped after that, what still comes is thrown away for a
+/// the far end does not read: over QUIC at most half a MiB is under way; over TCP 256 KiB, or where its reader was fast
+/// up to 8 MiB more for all streams of a connection. Shutting down closes this side alone. Dropped before that, it is reset; dropped after that, what still comes is thrown away for a
 /// while, so that the far end is not left waiting.
 pub struct Tunnel {
     /// Taken when dropped.
