@@ -5,6 +5,7 @@
 mod body;
 mod events;
 mod listener;
+mod partners;
 mod problem;
 mod routes;
 pub mod view;
@@ -114,6 +115,12 @@ fn router(state: State) -> Router {
         .route("/v1/domain/invite", post(routes::invite))
         .route("/v1/domain/members", get(routes::members))
         .route("/v1/domain/members/{node}", delete(routes::remove))
+        .route("/v1/partners", get(partners::list))
+        .route("/v1/partners/invite", post(partners::invite))
+        .route("/v1/partners/accept", post(partners::accept))
+        .route("/v1/partners/{name}", delete(partners::remove))
+        .route("/v1/partners/{name}/suspend", post(partners::suspend))
+        .route("/v1/partners/{name}/resume", post(partners::resume))
         .route("/v1/events", get(events::stream))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .route("/v1/modules", post(routes::upload).layer(DefaultBodyLimit::max(modules)))

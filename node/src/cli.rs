@@ -6,6 +6,7 @@ pub(crate) mod exit;
 mod intents;
 mod market;
 mod node;
+mod partner;
 pub(crate) mod tables;
 pub(crate) mod terminal;
 mod upkeep;
@@ -65,12 +66,18 @@ enum Color {
 enum RoleArg {
     /// Offers and uses capacity.
     Node,
+    /// Speaks for its domain across the border, and holds what its nodes offer; may offer and use, too.
+    Supernode,
+    /// Keeps and serves other domains' offers; is party to no contract.
+    Catalogue,
 }
 
 impl From<RoleArg> for Role {
     fn from(role: RoleArg) -> Self {
         match role {
             RoleArg::Node => Self::Node,
+            RoleArg::Supernode => Self::Supernode,
+            RoleArg::Catalogue => Self::Catalogue,
         }
     }
 }
@@ -86,9 +93,18 @@ enum Command {
     /// Run as an ordinary node (`tombolo node run`)
     #[command(subcommand)]
     Node(RunOnly),
+    /// Run as a supernode (`tombolo supernode run`)
+    #[command(subcommand)]
+    Supernode(RunOnly),
+    /// Run as a catalogue (`tombolo catalogue run`)
+    #[command(subcommand)]
+    Catalogue(RunOnly),
     /// The domain: who is in it, who may come, who must go
     #[command(subcommand)]
     Domain(DomainCommand),
+    /// Partners: other domains that this one trades with; at a supernode
+    #[command(subcommand)]
+    Partner(PartnerCommand),
     /// Who this node is and how it is
     Status(TableArgs),
     /// The nodes that it is connected to, or was
@@ -163,9 +179,9 @@ pub(crate) struct InitArgs {
     /// Join a domain by a token from `tombolo domain invite`
     #[arg(long, value_name = "TOKEN")]
     pub(crate) join: Option<String>,
-    /// What the node is to be
-    #[arg(long, default_value = "node")]
-    role: RoleArg,
+    /// What the node is to be [default: node, or what the token says]
+    #[arg(long)]
+    role: Option<RoleArg>,
     /// Offer nothing; what this machine has free is not measured
     #[arg(long)]
     pub(crate) no_offer: bool,
@@ -207,6 +223,44 @@ enum DomainCommand {
     Remove {
         /// The node's id
         node: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum PartnerCommand {
+    /// Print a token with which another domain may become a partner; it works once
+    Invite {
+        /// What that domain is to be called here: small letters, digits and hyphens
+        #[arg(long, value_name = "NAME")]
+        name: String,
+        /// For how long the token is good
+        #[arg(long, default_value = "1h", value_name = "SPAN")]
+        ttl: Span,
+    },
+    /// Become a partner of the domain that made a token; waits for that domain
+    Accept {
+        /// The token
+        token: String,
+        /// What that domain is to be called here: small letters, digits and hyphens
+        #[arg(long, value_name = "NAME")]
+        name: String,
+    },
+    /// The partners that this node knows
+    List(TableArgs),
+    /// Let a partner begin nothing new here; what is agreed goes on by its terms
+    Suspend {
+        /// What it is called here
+        name: String,
+    },
+    /// Let a suspended partner use what is exposed to it again
+    Resume {
+        /// What it is called here
+        name: String,
+    },
+    /// Have a partner no longer: what was agreed with it ends
+    Remove {
+        /// What it is called here
+        name: String,
     },
 }
 
@@ -385,7 +439,8 @@ pub async fn run(cli: Cli) -> Exit {
 
 /// Returns how much the program is to say of itself, by the count of `-v`.
 pub fn log_level(cli: &Cli) -> &'static str {
-    let daemon = matches!(cli.command, Command::Run(_) | Command::Node(_));
+    let daemon =
+        matches!(cli.command, Command::Run(_) | Command::Node(_) | Command::Supernode(_) | Command::Catalogue(_));
     match (cli.global.verbose, daemon) {
         (0, false) => "warn",
         (0, true) => "info",
@@ -399,14 +454,26 @@ async fn dispatch(cli: Cli) -> anyhow::Result<()> {
     match command {
         Command::Demo(args) => crate::demo::run(&args.stories, args.keep, global.json).await,
         Command::Init(args) => {
-            let role = args.role.into();
+            let role = args.role.map(Role::from);
             node::init(&global, args, role).await
         }
         Command::Run(args) => node::run(&global, args.config, args.role.map(Role::from), args.listen).await,
         Command::Node(RunOnly::Run(args)) => node::run(&global, args.config, Some(Role::Node), args.listen).await,
+        Command::Supernode(RunOnly::Run(args)) => {
+            node::run(&global, args.config, Some(Role::Supernode), args.listen).await
+        }
+        Command::Catalogue(RunOnly::Run(args)) => {
+            node::run(&global, args.config, Some(Role::Catalogue), args.listen).await
+        }
         Command::Domain(DomainCommand::Invite { role, ttl }) => domain::invite(&global, role.into(), ttl).await,
         Command::Domain(DomainCommand::Members(table)) => tables::show(&global, &tables::MEMBERS, table.watch).await,
         Command::Domain(DomainCommand::Remove { node }) => domain::remove(&global, &node).await,
+        Command::Partner(PartnerCommand::Invite { name, ttl }) => partner::invite(&global, &name, ttl).await,
+        Command::Partner(PartnerCommand::Accept { token, name }) => partner::accept(&global, &token, &name).await,
+        Command::Partner(PartnerCommand::List(table)) => tables::show(&global, &tables::PARTNERS, table.watch).await,
+        Command::Partner(PartnerCommand::Suspend { name }) => partner::switch(&global, &name, "suspend").await,
+        Command::Partner(PartnerCommand::Resume { name }) => partner::switch(&global, &name, "resume").await,
+        Command::Partner(PartnerCommand::Remove { name }) => partner::remove(&global, &name).await,
         Command::Status(table) => tables::show(&global, &tables::STATUS, table.watch).await,
         Command::Peers(table) => tables::show(&global, &tables::PEERS, table.watch).await,
         Command::Flavours(FlavoursArgs { table, command: None }) => {

@@ -21,6 +21,8 @@ pub struct Config {
     pub role: Role,
     /// Multiaddresses to listen on for other nodes.
     pub listen: Vec<String>,
+    /// Whether others are told where this node can be reached.
+    pub announce: bool,
     /// Multiaddresses of nodes to find the domain by.
     pub bootstrap: Vec<String>,
     /// Whether to look for nodes on the local network.
@@ -94,6 +96,7 @@ impl Default for Config {
         Self {
             role: Role::Node,
             listen: vec!["/ip4/0.0.0.0/udp/0/quic-v1".to_owned(), "/ip4/0.0.0.0/tcp/0".to_owned()],
+            announce: true,
             bootstrap: Vec::new(),
             mdns: true,
             api: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),

@@ -25,7 +25,7 @@ use crate::{
     net::Net,
     store::Store,
     tunnel::Tunnels,
-    works::{Policy, Works},
+    works::{Names, Policy, Works},
 };
 
 /// How many reports of the driver may wait for the mind.
@@ -120,9 +120,10 @@ impl Daemon {
         let driver = Arc::new(Wasm::new(driver_config, Arc::clone(&cache), reports)?);
 
         let (handle, events) = transport::start(transport_config(&config, *secret)).await?;
-        let net = Net::new(handle.clone(), mind.clone(), tasks.clone());
+        let net = Net::new(handle.clone(), mind.clone(), tasks.clone(), config.announce);
         let policy = Policy { reach: config.runtime.reach.clone(), scratch: config.runtime.scratch };
-        let works = Works::new(id, driver.clone(), mind.clone(), tasks.clone(), policy);
+        let names = Names { node: id, domain: domain.name.clone() };
+        let works = Works::new(names, driver.clone(), mind.clone(), tasks.clone(), policy);
         let largest = limits.module_bytes;
         let tunnels = Tunnels::with_module_limit(
             handle.clone(),
@@ -251,7 +252,8 @@ fn transport_config(config: &Config, secret: [u8; 32]) -> transport::Config {
     let mut transport = transport::Config::new(secret);
     transport.listen.clone_from(&config.listen);
     transport.bootstrap.clone_from(&config.bootstrap);
-    transport.mdns = config.mdns;
+    // To look for others there is to tell them where this node is.
+    transport.mdns = config.mdns && config.announce;
     transport.ping_every = config.transport.ping_every;
     transport.ping_failures = config.transport.ping_failures;
     transport.redial_most = config.transport.redial_most;

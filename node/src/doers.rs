@@ -30,7 +30,9 @@ impl Doers for Outside {
                 self.tunnels.transmit(id, contract, *ask, deadline);
             }
             Output::Ship { id, contract, digest } => self.tunnels.ship(id, contract, digest),
-            Output::Start { instance, workload, within, abroad: _ } => self.works.start(instance, *workload, within),
+            Output::Start { instance, workload, within, abroad } => {
+                self.works.start(instance, *workload, within, abroad);
+            }
             Output::Stop { instance, grace } => self.works.stop(instance, grace),
             Output::ReadLogs { inquiry, instance, from, wait } => {
                 self.works.read_logs(inquiry, instance, from, wait);

@@ -1,14 +1,20 @@
 //! The door: bytes from other nodes become messages, within limits and with their signatures verified, before
-//! the mind sees them. It runs in the tasks of those who bring them, so many at once.
+//! the mind sees them. It runs in the tasks of those who bring them, so many at once; what is large, and may hold
+//! hundreds of signatures, is read at a [`Desk`].
+
+mod desk;
 
 use kernel::NodeId;
 use rear_proto::{
     Answer, Ask, Code, Contract, Endorsement, Mode, Order, Refusal, Reply, Request, Signed,
-    membership::Credentials,
+    membership::{Credentials, Descriptor, IssuerList},
     message::Offered,
+    partner::PartnerRecord,
     published::Published,
     wire::codec,
 };
+
+pub use desk::Desk;
 use transport::Protocol;
 
 /// Reads a question and says whether it may be put to the mind.
@@ -44,13 +50,9 @@ pub fn read_reply(me: &NodeId, from: &NodeId, bytes: &[u8]) -> Result<Reply, Ref
                 open(&renewal.ask, me);
             }
         }
-        Answer::Hello(hello) => {
-            if let Some(credentials) = &hello.credentials {
-                verify_credentials(credentials)?;
-            }
-        }
-        Answer::Joined(joined) => verify_credentials(&joined.credentials)?,
-        Answer::Accepted(accepted) => verify_credentials(&accepted.credentials)?,
+        Answer::Hello(hello) => verify_who(hello.credentials.as_ref(), hello.descriptor.as_ref())?,
+        Answer::Joined(joined) => verify_who(Some(&joined.credentials), joined.descriptor.as_ref())?,
+        Answer::Accepted(accepted) => verify_who(Some(&accepted.credentials), accepted.descriptor.as_ref())?,
         Answer::Snapshot(advertise) => verify_offered(&advertise.offers)?,
         Answer::Published(published) => verify_published(&published.offers)?,
         Answer::Flavours(_)
@@ -87,25 +89,21 @@ pub const fn protocol_of(request: &Request) -> Protocol {
 /// `Malformed` where it can't be said whose signature there should be: then nothing could be opened here.
 fn verify_request(from: &NodeId, request: &Request) -> Result<(), Refusal> {
     match request {
-        Request::Hello(hello) => {
-            if let Some(credentials) = &hello.credentials {
-                verify_credentials(credentials)?;
-            }
-        }
+        Request::Hello(hello) => verify_who(hello.credentials.as_ref(), hello.descriptor.as_ref())?,
         Request::Reserve(reserve) => {
             open(&reserve.order, from);
             verify_endorsement(&reserve.endorsement)?;
         }
         Request::Purchase(buy) => open(&buy.purchase, from),
         Request::Renew(renew) => open(&renew.ask, from),
-        Request::Accept(accept) => verify_credentials(&accept.credentials)?,
+        Request::Accept(accept) => verify_who(Some(&accept.credentials), accept.descriptor.as_ref())?,
+        Request::Partners(said) => said.partners.iter().try_for_each(verify_partner)?,
         Request::Advertise(advertise) => verify_offered(&advertise.offers)?,
         Request::Refresh(refresh) => verify_offered(&refresh.offers)?,
         Request::Join(_)
         | Request::List(_)
         | Request::Release(_)
         | Request::Keepalive(_)
-        | Request::Partners(_)
         | Request::Withdraw(_)
         | Request::Subscribe(_) => {}
     }
@@ -126,8 +124,7 @@ fn verify_endorsement(endorsement: &Endorsement) -> Result<(), Refusal> {
     match endorsement {
         Endorsement::Member(credentials) => verify_credentials(credentials),
         Endorsement::Supernode(vouched) => {
-            let unreadable = || Refusal::new(Code::Malformed, "the endorsement of the tunnel key can not be read");
-            let key = vouched.key.claimed().ok_or_else(unreadable)?;
+            let key = vouched.key.claimed().ok_or_else(|| unreadable("endorsement of the tunnel key"))?;
             open(&vouched.key, &key.supernode);
             verify_credentials(&vouched.credentials)
         }
@@ -136,8 +133,7 @@ fn verify_endorsement(endorsement: &Endorsement) -> Result<(), Refusal> {
 
 fn verify_published(offers: &[Signed<Published>]) -> Result<(), Refusal> {
     for offer in offers {
-        let unreadable = || Refusal::new(Code::Malformed, "a published offer can not be read");
-        let claimed = offer.claimed().ok_or_else(unreadable)?;
+        let claimed = offer.claimed().ok_or_else(|| unreadable("published offer"))?;
         open(offer, &claimed.by);
     }
     Ok(())
@@ -152,13 +148,38 @@ fn verify_offered(offers: &[Offered]) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// What somebody shows of itself and of its domain.
+fn verify_who(credentials: Option<&Credentials>, descriptor: Option<&Signed<Descriptor>>) -> Result<(), Refusal> {
+    credentials.map_or(Ok(()), verify_credentials)?;
+    descriptor.map_or(Ok(()), verify_descriptor)
+}
+
+fn verify_partner(partner: &PartnerRecord) -> Result<(), Refusal> {
+    verify_list(&partner.list)?;
+    partner.descriptor.as_ref().map_or(Ok(()), verify_descriptor)
+}
+
 fn verify_credentials(credentials: &Credentials) -> Result<(), Refusal> {
-    let unreadable = |what| Refusal::new(Code::Malformed, format!("the {what} can not be read"));
-    let list = credentials.list.claimed().ok_or_else(|| unreadable("list of issuers"))?;
-    open(&credentials.list, &NodeId(list.domain.key.0));
+    verify_list(&credentials.list)?;
     let certificate = credentials.certificate.claimed().ok_or_else(|| unreadable("certificate"))?;
     open(&credentials.certificate, &certificate.issuer);
     Ok(())
+}
+
+fn verify_list(signed: &Signed<IssuerList>) -> Result<(), Refusal> {
+    let list = signed.claimed().ok_or_else(|| unreadable("list of issuers"))?;
+    open(signed, &NodeId(list.domain.key.0));
+    Ok(())
+}
+
+fn verify_descriptor(signed: &Signed<Descriptor>) -> Result<(), Refusal> {
+    let descriptor = signed.claimed().ok_or_else(|| unreadable("description of the domain"))?;
+    open(signed, &descriptor.issuer);
+    Ok(())
+}
+
+fn unreadable(what: &str) -> Refusal {
+    Refusal::new(Code::Malformed, format!("the {what} can not be read"))
 }
 
 fn open<T: rear_proto::Signable>(signed: &Signed<T>, by: &NodeId) {
@@ -168,55 +189,4 @@ fn open<T: rear_proto::Signable>(signed: &Signed<T>, by: &NodeId) {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use kernel::{DomainKey, Time};
-    use rear_proto::{
-        Extensions, Signable, Signer,
-        flavour::Domain,
-        membership::{Certificate, IssuerList, Role},
-        message::Hello,
-    };
-
-    use super::*;
-
-    /// What came over the wire: nothing is known of it.
-    fn travelled<T: Signable>(bytes: &[u8], signature: &[u8; 64]) -> Signed<T> {
-        codec::decode(&codec::encode(&(bytes, &signature[..]))).unwrap()
-    }
-
-    fn credentials() -> Credentials {
-        let (domain, issuer) = (Signer::from_secret(&[1; 32]), Signer::from_secret(&[2; 32]));
-        let key = DomainKey(domain.id().0);
-        let (issued, expires, extensions) = (Time(0), Time(9), Extensions::new);
-        let list = IssuerList {
-            domain: Domain { key, name: "alpha".to_owned() },
-            number: 1,
-            issuers: vec![issuer.id()],
-            expires,
-            extensions: extensions(),
-        };
-        let (node, role, extensions) = (NodeId([3; 32]), Role::Node, extensions());
-        let certificate = Certificate { domain: key, node, role, issuer: issuer.id(), issued, expires, extensions };
-        Credentials { list: Signed::new(list, &domain), certificate: Signed::new(certificate, &issuer) }
-    }
-
-    fn read(credentials: Credentials) -> Result<Ask, Refusal> {
-        let (descriptor, addresses, now) = (None, Vec::new(), Time(1));
-        let hello = Hello { credentials: Some(credentials), descriptor, addresses, now, extensions: Extensions::new() };
-        let ask = Ask { request: Request::Hello(hello), tell: false, extensions: Extensions::new() };
-        read_ask(&NodeId([3; 32]), Protocol::Federation, &codec::encode(&ask))
-    }
-
-    #[test]
-    fn whose_signature_it_should_be_must_be_readable() {
-        assert!(read(credentials()).is_ok());
-        let list = travelled(&[7; 100], &[0; 64]);
-        assert_eq!(read(Credentials { list, ..credentials() }).unwrap_err().code(), Code::Malformed);
-        let certificate = travelled(&[7; 100], &[0; 64]);
-        assert_eq!(read(Credentials { certificate, ..credentials() }).unwrap_err().code(), Code::Malformed);
-        // A forged one is the mind's to refuse, in its own words.
-        let list = travelled(credentials().list.bytes(), &[0; 64]);
-        assert!(read(Credentials { list, ..credentials() }).is_ok());
-    }
-}
+mod tests;

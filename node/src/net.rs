@@ -9,7 +9,10 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use transport::{AskError, Handle, Protocol, Tunnel};
 
-use crate::{door, host::Mind};
+use crate::{
+    door::{self, Desk},
+    host::Mind,
+};
 
 /// Speaks to other nodes for the mind.
 #[derive(Clone)]
@@ -18,6 +21,9 @@ pub struct Net {
     mind: Mind,
     tasks: TaskTracker,
     meetings: Arc<Semaphore>,
+    desk: Desk,
+    /// Whether others are told where this node listens.
+    announce: bool,
 }
 
 /// How many nodes found on the local network are dialled at once; anybody there can say that any number is.
@@ -30,14 +36,16 @@ pub trait TunnelDoor: Send + Sync + 'static {
 }
 
 impl Net {
-    /// Makes the doer over a running transport.
-    pub fn new(handle: Handle, mind: Mind, tasks: TaskTracker) -> Self {
-        Self { handle, mind, tasks, meetings: Arc::new(Semaphore::new(MEETINGS)) }
+    /// Makes the doer over a running transport; without `announce` nobody is told where this node listens, since it
+    /// can't be reached there.
+    pub fn new(handle: Handle, mind: Mind, tasks: TaskTracker, announce: bool) -> Self {
+        let meetings = Arc::new(Semaphore::new(MEETINGS));
+        Self { handle, mind, tasks, meetings, desk: Desk::default(), announce }
     }
 
     /// Puts a question; the answer, or the lack of one, goes to the mind.
     pub fn ask(&self, ask: AskId, to: Party, body: Ask, deadline: Span) {
-        let Self { handle, mind, .. } = self.clone();
+        let Self { handle, mind, desk, .. } = self.clone();
         if !to.addresses.is_empty() {
             handle.know(to.node, to.addresses);
         }
@@ -47,7 +55,7 @@ impl Net {
             tracing::trace!(to = %to.node, message = name, "asking");
             let answer = handle.ask(to.node, protocol, codec::encode(&body), deadline).await;
             let reply = match answer {
-                Ok(bytes) => door::read_reply(&handle.id(), &to.node, &bytes),
+                Ok(bytes) => desk.read_reply(handle.id(), to.node, bytes).await,
                 Err(error) => Err(refusal_of(&error)),
             };
             if let Err(refusal) = &reply {
@@ -87,7 +95,11 @@ impl Net {
                 None => return,
                 Some(transport::Event::Listening { address }) => {
                     tracing::info!(%address, "listening");
-                    self.mind.tell(Event::Addresses(self.handle.listening().await)).await
+                    if self.announce {
+                        self.mind.tell(Event::Addresses(self.handle.listening().await)).await
+                    } else {
+                        Ok(())
+                    }
                 }
                 Some(transport::Event::Connected { peer, address, dialled }) => {
                     tracing::debug!(%peer, %address, dialled, "connected");
@@ -145,9 +157,9 @@ impl Net {
 
     /// Serves one question in a task of its own: decoding and signatures take other cores' time, not the mind's.
     fn serve(&self, peer: NodeId, protocol: Protocol, body: Vec<u8>, answer: transport::Answer) {
-        let mind = self.mind.clone();
+        let (mind, desk) = (self.mind.clone(), self.desk.clone());
         self.tasks.spawn(async move {
-            let reply = match door::read_ask(&peer, protocol, &body) {
+            let reply = match desk.read_ask(peer, protocol, body).await {
                 Ok(ask) => {
                     tracing::trace!(from = %peer, message = ask.request.name(), "asked");
                     mind.ask(peer, ask).await

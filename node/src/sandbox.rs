@@ -62,7 +62,7 @@ impl Sandbox {
         self.found_as(name, domain, "node", settings).await
     }
 
-    /// Makes the first node of a domain in this role, which offers what `settings` says and nothing else, and starts it.
+    /// Does so with a node of another role: `node`, `supernode` or `catalogue`.
     ///
     /// # Errors
     /// When it can't be made or does not get ready.
@@ -83,8 +83,7 @@ impl Sandbox {
         self.join_as(name, issuer, "node", settings).await
     }
 
-    /// Makes another node of the issuer's domain in this role, which offers what `settings` says and nothing else, and
-    /// starts it.
+    /// Does so with a node of another role: `node`, `supernode` or `catalogue`.
     ///
     /// # Errors
     /// When it is not let in, can't be made or does not get ready.
@@ -100,15 +99,32 @@ impl Sandbox {
         Ok(node)
     }
 
-    /// Makes partners of the domains of two supernodes: `a` calls the other `b_at_a`, and the other calls it `a_at_b`.
+    /// Makes the domains of two supernodes partners, each under the name that it has at the other, and waits until both
+    /// are connected.
     ///
     /// # Errors
-    /// When one does not invite or the other does not accept.
-    pub async fn befriend(&self, a: &Node, b: &Node, b_at_a: &str, a_at_b: &str) -> anyhow::Result<()> {
-        let token = a.json(&["partner", "invite", "--name", b_at_a]).await?;
-        let token = token.get("token").and_then(Value::as_str).context("there is no token in the answer")?;
-        b.expect(&["partner", "accept", token, "--name", a_at_b]).await.map(drop)
+    /// When one refuses, or they do not meet.
+    pub async fn befriend(&self, a: &Node, b: &Node, name_at_a: &str, name_at_b: &str) -> anyhow::Result<()> {
+        // As a person does it: the token alone is what the command prints.
+        let token = a.expect(&["partner", "invite", "--name", name_at_a]).await?;
+        b.expect(&["partner", "accept", token.trim(), "--name", name_at_b]).await?;
+        a.befriended(b).await?;
+        b.befriended(a).await
     }
+
+    /// Makes a catalogue in a domain of its own, and starts it; [`uses`] is what supernodes that use it need.
+    ///
+    /// # Errors
+    /// When it can't be made or does not get ready.
+    pub async fn catalogue(&self, name: &str, settings: &str) -> anyhow::Result<Node> {
+        self.found_as(name, name, "catalogue", settings).await
+    }
+}
+
+/// Returns the setting of a supernode that is to use these catalogues.
+pub fn uses(catalogues: &[&Node]) -> String {
+    let addresses: Vec<_> = catalogues.iter().filter_map(|node| node.addresses().first()).collect();
+    format!("[federation]\ncatalogues = {addresses:?}\n")
 }
 
 /// Puts settings over those of a configuration file; a table is gone into, anything else is replaced.

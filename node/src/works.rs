@@ -16,7 +16,8 @@ use vfabric::mail::Instance;
 
 use crate::host::Mind;
 
-/// The environment variable that tells a workload which node runs it.
+/// The environment variable that tells a workload who runs it: the node's id, or to a workload of another domain this
+/// domain's name, since that domain must not learn which node it is.
 const NODE_VARIABLE: &str = "TOMBOLO_NODE";
 
 /// How many instances' queues are kept before those that are at rest are dropped.
@@ -27,7 +28,7 @@ const QUEUES: usize = 1024;
 /// Orders for one instance are carried out one after the other, in the order in which they were given; those for
 /// different instances at once; and all after the sweep that was ordered before them.
 pub struct Works {
-    me: NodeId,
+    names: Names,
     driver: Arc<dyn Driver>,
     mind: Mind,
     tasks: TaskTracker,
@@ -41,6 +42,15 @@ pub struct Works {
 /// Is ready when an order has been carried out, whatever came of it.
 type Done = Shared<BoxFuture<'static, ()>>;
 
+/// What workloads may know of who runs them.
+#[derive(Debug, Clone)]
+pub struct Names {
+    /// This node, for those of its own domain.
+    pub node: NodeId,
+    /// Its domain's name, for those of others.
+    pub domain: String,
+}
+
 /// What this node lets workloads do beyond computing.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
@@ -52,9 +62,9 @@ pub struct Policy {
 
 impl Works {
     /// Makes the doer over a driver.
-    pub fn new(me: NodeId, driver: Arc<dyn Driver>, mind: Mind, tasks: TaskTracker, policy: Policy) -> Self {
+    pub fn new(names: Names, driver: Arc<dyn Driver>, mind: Mind, tasks: TaskTracker, policy: Policy) -> Self {
         let swept = async {}.boxed().shared();
-        Self { me, driver, mind, tasks, policy, last: BTreeMap::new(), swept }
+        Self { names, driver, mind, tasks, policy, last: BTreeMap::new(), swept }
     }
 
     /// Tells the mind what the driver reports, until the driver is gone or `stop` is called.
@@ -73,13 +83,13 @@ impl Works {
         }
     }
 
-    /// Starts an instance.
-    pub fn start(&mut self, instance: Instance, workload: Workload, within: Resources) {
+    /// Starts an instance, `abroad` for a customer of another domain.
+    pub fn start(&mut self, instance: Instance, workload: Workload, within: Resources, abroad: bool) {
         let Image::Wasm { digest, .. } = workload.image else {
             let reason = format!("this node has no driver for {} images", workload.image.runtime());
             return self.tell(Event::InstanceStatus { instance, status: Status::Failed { reason } });
         };
-        let spec = self.spec(&instance, workload, within, digest);
+        let spec = self.spec(&instance, workload, within, digest, abroad);
         let (driver, mind) = (Arc::clone(&self.driver), self.mind.clone());
         self.enqueue(instance.clone(), async move {
             let event = match driver.start(spec).await {
@@ -166,11 +176,13 @@ impl Works {
         workload: Workload,
         within: Resources,
         digest: kernel::Digest,
+        abroad: bool,
     ) -> runtime::Spec {
         // What a workload does not ask for it may take of what the whole allocation has.
         let of = |asked: Quantity, all: Quantity| if asked.is_zero() { all } else { asked.min(all) };
         let Workload { resources, ports, args, mut env, restart, wall, reach, .. } = workload;
-        env.insert(NODE_VARIABLE.to_owned(), self.me.to_string());
+        let who = if abroad { self.names.domain.clone() } else { self.names.node.to_string() };
+        env.insert(NODE_VARIABLE.to_owned(), who);
         let network = reach.into_iter().filter(|host| self.policy.reach.contains(host)).collect();
         runtime::Spec {
             id: instance.to_string(),

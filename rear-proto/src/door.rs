@@ -106,7 +106,15 @@ fn text(what: &str, text: &str, most: usize) -> Result<(), Refusal> {
     at_most(&format!("bytes of the {what}"), text.len(), most)
 }
 
-/// Checks the name of a workload or a port.
+/// Checks what an operator calls a partner: a DNS label, as it stands in commands, settings and paths.
+///
+/// # Errors
+/// `TooLarge` or `Malformed`, with a sentence that says what.
+pub fn partner_name(name: &str) -> Result<(), Refusal> {
+    label("partner's name", name)
+}
+
+/// Checks the name of a workload, a port or a partner.
 fn label(what: &str, label: &str) -> Result<(), Refusal> {
     at_most(&format!("bytes of the {what}"), label.len(), MAX_LABEL)?;
     let inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';

@@ -22,7 +22,7 @@ use super::{
 };
 
 /// What a handler gives.
-type Answer = Result<axum::Json<Value>, Problem>;
+pub(crate) type Answer = Result<axum::Json<Value>, Problem>;
 
 /// The longest that an answer is held back for a change.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -222,7 +222,7 @@ pub(crate) struct ReserveBody {
     activate_within: Span,
 }
 
-const fn an_hour() -> Span {
+pub(crate) const fn an_hour() -> Span {
     Span::secs(3600)
 }
 
@@ -340,7 +340,8 @@ fn read<T: FromStr<Err = kernel::ParseIdError>>(text: &str) -> Result<T, Problem
     text.parse().map_err(|error: kernel::ParseIdError| Problem::malformed(error.to_string()))
 }
 
-fn unexpected(told: &Told) -> Problem {
+/// What the mind said is no answer to what was asked.
+pub(crate) fn unexpected(told: &Told) -> Problem {
     tracing::error!(?told, "the mind gave an answer of another kind");
     Problem::malformed("the node gave an answer of another kind")
 }

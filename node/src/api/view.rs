@@ -1,10 +1,12 @@
 //! The tables as JSON: the field names that others rely on.
 
 use kernel::{DomainKey, Time};
-use rear_proto::{Flavour, Price, flavour::Kind, price::Rate, workload::LogLine};
+use rear_proto::{Flavour, Price, flavour::Kind, membership::Role, price::Rate, workload::LogLine};
 use serde_json::{Map, Value, json};
 
 use agent::Managers;
+
+use super::partners;
 
 /// Shows who the node is; its host adds what only it knows.
 pub(crate) fn status(managers: &Managers, now: Time, domain: &DomainKey) -> Value {
@@ -17,9 +19,21 @@ pub(crate) fn status(managers: &Managers, now: Time, domain: &DomainKey) -> Valu
         "certificateExpiresInS": own.as_ref().map(|own| now.until(own.expires).as_secs()),
         "warning": own.as_ref().and_then(|own| own.warning.clone()),
         "members": members,
+        "supernodes": supernodes(managers, own.as_ref().map(|own| own.node)),
+        "partners": partners::views(managers, now).len(),
         "contracts": managers.contract.contracts().filter(|contract| contract.state.is_live()).count(),
         "intents": managers.orchestrator.intents().count(),
     })
+}
+
+/// Shows the other supernodes of the own domain.
+fn supernodes(managers: &Managers, me: Option<kernel::NodeId>) -> Value {
+    managers
+        .federation
+        .members()
+        .filter(|member| member.role == Role::Supernode && !member.revoked && Some(member.node) != me)
+        .map(|member| json!({ "node": member.node.to_string(), "connected": member.connected }))
+        .collect()
 }
 
 /// Shows the members of the domain, and those that were.
@@ -41,22 +55,35 @@ pub(crate) fn members(managers: &Managers, now: Time) -> Value {
         .collect()
 }
 
-/// Shows the nodes that this one is connected to, or was.
+/// Shows the nodes that this one is connected to, or was: those of its own domain, and supernodes of partners.
 pub(crate) fn peers(managers: &Managers, now: Time) -> Value {
-    managers
-        .federation
-        .members()
-        .filter(|member| !member.revoked)
-        .map(|member| {
+    let own = managers.federation.status(now).map(|own| own.domain.name);
+    let members = managers.federation.members().filter(|member| !member.revoked).map(|member| {
+        json!({
+            "node": member.node.to_string(),
+            "role": member.role.name(),
+            "domain": own,
+            "realm": "own",
+            "addresses": member.addresses,
+            "connected": member.connected,
+            "lastHeardS": member.last_heard.map(|at| now.since(at).as_secs()),
+        })
+    });
+    let partners = partners::views(managers, now);
+    let abroad = partners.iter().flat_map(|partner| {
+        partner.supernodes.iter().map(|(party, connected)| {
             json!({
-                "node": member.node.to_string(),
-                "role": member.role.name(),
-                "addresses": member.addresses,
-                "connected": member.connected,
-                "lastHeardS": member.last_heard.map(|at| now.since(at).as_secs()),
+                "node": party.node.to_string(),
+                "role": Role::Supernode.name(),
+                "domain": partner.domain.name,
+                "realm": "partner",
+                "addresses": party.addresses,
+                "connected": connected,
+                "lastHeardS": Value::Null,
             })
         })
-        .collect()
+    });
+    members.chain(abroad).collect()
 }
 
 /// Shows own flavours.
@@ -174,7 +201,7 @@ pub(crate) fn contracts(managers: &Managers, _now: Time) -> Value {
                 "state": view.state.name(),
                 "reason": view.reason.map(rear_proto::message::EndReason::name),
                 "backedBy": view.backed_by.map(|digest| digest.to_string()),
-                "role": view.role.name(),
+                "role": view.part.name(),
             })
         })
         .collect()

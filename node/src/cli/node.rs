@@ -21,13 +21,24 @@ use crate::{
 const OTHER_FILES: u64 = 1024;
 
 /// Makes a node.
-pub(crate) async fn init(global: &Global, args: InitArgs, role: Role) -> anyhow::Result<()> {
+pub(crate) async fn init(global: &Global, args: InitArgs, role: Option<Role>) -> anyhow::Result<()> {
     let data = global.data_dir();
     let domain = match args.join {
         Some(token) => Domain::Join(token.parse::<Token>().map_err(|error| WrongUsage(error.to_string()))?),
         None => Domain::Found(args.domain.unwrap_or_else(|| "home".to_owned())),
     };
-    let made = init::init(&data, domain, role, !args.no_offer).await?;
+    if let (Domain::Join(token), Some(role)) = (&domain, role)
+        && token.role != role
+    {
+        let (wanted, said) = (role.name(), token.role.name());
+        return Err(WrongUsage(format!(
+            "--role {wanted}: the token is for a {said}: ask for one with `tombolo domain invite --role {wanted}`"
+        ))
+        .into());
+    }
+    // A catalogue's business is other people's offers.
+    let offer = !args.no_offer && role != Some(Role::Catalogue);
+    let made = init::init(&data, domain, role.unwrap_or(Role::Node), offer).await?;
     if global.json() {
         let text = json!({
             "id": made.id.to_string(),

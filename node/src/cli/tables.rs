@@ -33,9 +33,11 @@ pub(crate) enum Show {
     Price,
     /// A list of words.
     List,
+    /// A list of supernodes: how many of them are connected.
+    Up,
 }
 
-use Show::{Id, List, Node, Plain, Price, Resources};
+use Show::{Id, List, Node, Plain, Price, Resources, Up};
 
 pub(crate) const STATUS: Table = Table {
     path: "/v1/status",
@@ -45,6 +47,8 @@ pub(crate) const STATUS: Table = Table {
         ("ROLE", "/role", Plain),
         ("DOMAIN", "/domain/name", Plain),
         ("MEMBERS", "/members", Plain),
+        ("SUPERNODES UP", "/supernodes", Up),
+        ("PARTNERS", "/partners", Plain),
         ("CONTRACTS", "/contracts", Plain),
         ("INTENTS", "/intents", Plain),
         ("STARTS", "/starts", Plain),
@@ -57,9 +61,24 @@ pub(crate) const PEERS: Table = Table {
     columns: &[
         ("NODE", "/node", Plain),
         ("ROLE", "/role", Plain),
+        ("DOMAIN", "/domain", Plain),
+        ("REALM", "/realm", Plain),
         ("CONNECTED", "/connected", Plain),
         ("HEARD s AGO", "/lastHeardS", Plain),
         ("ADDRESSES", "/addresses", List),
+    ],
+};
+pub(crate) const PARTNERS: Table = Table {
+    path: "/v1/partners",
+    empty: "this domain has no partners: try `tombolo partner invite --name NAME`",
+    columns: &[
+        ("PARTNER", "/name", Plain),
+        ("DOMAIN", "/domain", Plain),
+        ("STATE", "/state", Plain),
+        ("HEARD s AGO", "/lastHeardS", Plain),
+        ("MAY USE OURS", "/usedBy", Plain),
+        ("WE MAY USE THEIRS", "/uses", Plain),
+        ("SUPERNODES UP", "/supernodes", Up),
     ],
 };
 pub(crate) const MEMBERS: Table = Table {
@@ -78,6 +97,7 @@ pub(crate) const FLAVOURS: Table = Table {
     empty: "this node offers nothing",
     columns: &[
         ("FLAVOUR", "/id", Plain),
+        ("DOMAIN", "/domain", Plain),
         ("EPOCH", "/epoch", Plain),
         ("KIND", "/kind", Plain),
         ("ARCH", "/characteristics/architecture", Plain),
@@ -92,6 +112,7 @@ pub(crate) const CANDIDATES: Table = Table {
     columns: &[
         ("FLAVOUR", "/id", Plain),
         ("PROVIDER", "/provider", Node),
+        ("DOMAIN", "/domain", Plain),
         ("KIND", "/kind", Plain),
         ("ARCH", "/characteristics/architecture", Plain),
         ("AVAILABLE", "/available", Resources),
@@ -123,6 +144,7 @@ pub(crate) const CONTRACTS: Table = Table {
         ("PRICE", "/price", Price),
         ("STATE", "/state", Plain),
         ("REASON", "/reason", Plain),
+        ("BACKED BY", "/backedBy", Id),
     ],
 };
 pub(crate) const ALLOCATIONS: Table = Table {
@@ -226,6 +248,11 @@ pub(crate) fn cell(value: Option<&Value>, show: Show) -> String {
         }
         List => {
             value.as_array().map_or_else(|| text(value), |list| list.iter().map(text).collect::<Vec<_>>().join(" "))
+        }
+        Up => {
+            let all = value.as_array().map_or(&[][..], Vec::as_slice);
+            let up = all.iter().filter(|one| one.get("connected") == Some(&Value::Bool(true))).count();
+            format!("{up} of {}", all.len())
         }
         Price => {
             let part = |name: &str| value.get(name).map(text).unwrap_or_default();

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use rear::offer::Offer;
 use serde::Serialize;
 
-use self::settings::{ABOUT_OFFERS, OFFER_SECTIONS, SECTIONS, Section};
+use self::settings::{ABOUT_OFFERS, EXAMPLES, OFFER_SECTIONS, SECTIONS, Section};
 use super::Config;
 
 const HEADER: &str = "\
@@ -64,6 +64,11 @@ fn write_section(text: &mut String, section: &Section, values: &toml::Table, def
             }
             None => {
                 let _ = writeln!(text, "{key} = {value}");
+            }
+        }
+        for (.., example) in EXAMPLES.iter().filter(|(name, of, _)| (*name, of) == (section.name, key)) {
+            for line in example.lines() {
+                let _ = writeln!(text, "#   {line}");
             }
         }
     }
@@ -199,6 +204,19 @@ mod tests {
         }
         assert_eq!(table(&Config::parse(&text).unwrap()), table(&config), "as it is");
         assert_eq!(table(&Config::parse(&uncommented(&text)).unwrap()), table(&config), "with every line active");
+    }
+
+    #[test]
+    fn the_examples_are_what_they_are_examples_of() {
+        for (section, key, example) in EXAMPLES {
+            let shown: String = example.lines().map(|line| format!("#   {line}\n")).collect();
+            let text = Config::default().to_text();
+            assert!(text.contains(&shown), "{section}.{key} is not shown in:\n{text}");
+            let active = text.replace(&shown, &format!("{example}\n"));
+            let config = table(&Config::parse(&active).unwrap());
+            let value = setting(&config, section, key).and_then(toml::Value::as_array).unwrap();
+            assert_eq!(value.len(), 1, "{section}.{key}");
+        }
     }
 
     #[test]

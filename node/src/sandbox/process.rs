@@ -215,6 +215,23 @@ impl Node {
         self.until("/v1/peers", met).await.map(drop)
     }
 
+    /// Waits until it is connected to a supernode of a partner, which may use what is exposed to it.
+    ///
+    /// # Errors
+    /// When that does not come to be.
+    pub async fn befriended(&self, other: &Self) -> anyhow::Result<()> {
+        let is_other = |supernode: &Value| {
+            supernode.get("node").and_then(Value::as_str) == Some(other.id.as_str())
+                && supernode.get("connected") == Some(&Value::Bool(true))
+        };
+        let has_other = |partner: &Value| {
+            partner.get("usedBy") == Some(&Value::Bool(true))
+                && partner.get("supernodes").and_then(Value::as_array).is_some_and(|all| all.iter().any(is_other))
+        };
+        let met = |partners: &Value| partners.as_array().is_some_and(|partners| partners.iter().any(has_other));
+        self.until("/v1/partners", met).await.map(drop)
+    }
+
     /// Starts its daemon, and waits until it is ready. It listens where it did before.
     ///
     /// # Errors

@@ -2,7 +2,8 @@
 
 use super::{
     MAX_EXCLUDED, MAX_HOPS, MAX_KEEPALIVE, MAX_LIFETIME, MAX_LIST, MAX_PARTNERS, MAX_PEERS, MAX_TEXT, MAX_WITHDRAWN,
-    MAX_WORDS, addresses, at_most, deadline, extensions, label, longest, malformed, name, party, steps, text, word,
+    MAX_WORDS, addresses, at_most, deadline, extensions, longest, malformed, name, partner_name, party, steps, text,
+    word,
 };
 use crate::{
     message::{
@@ -42,7 +43,7 @@ impl Ask {
             }
             Request::Partners(Partners { partners, extensions: more }) => {
                 at_most("partners", partners.len(), MAX_PARTNERS)?;
-                partners.iter().try_for_each(|partner| label("partner's name", &partner.name))?;
+                partners.iter().try_for_each(|partner| partner_name(&partner.name))?;
                 extensions(more)
             }
             Request::Advertise(advertise) => advertise.validate(),

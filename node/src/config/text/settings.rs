@@ -35,16 +35,48 @@ pub(super) const OFFER_SECTIONS: &[(&str, &str)] = &[
     ),
 ];
 
+/// Examples of what is a table, each shown behind the setting that it is of; their lines are no settings.
+pub(super) const EXAMPLES: &[(&str, &str, &str)] = &[
+    (
+        "discovery",
+        "subscribe",
+        "\
+[[discovery.subscribe]]
+to = \"beta\"
+selector = \"kind=K8Slice\"",
+    ),
+    (
+        "discovery",
+        "expose",
+        "\
+[[discovery.expose]]
+partners = [\"beta\"]
+what = \"kind=K8Slice, location=IT\"
+resale = false",
+    ),
+];
+
 pub(super) const SECTIONS: &[Section] = &[
     Section {
         name: "",
         about: "The node.",
         settings: &[
-            ("role", "What this node is for its domain: \"node\". Supernodes and catalogues have no business yet."),
+            (
+                "role",
+                "What this node is for its domain, as its certificate says: \"node\"; \"supernode\", which speaks for the \
+                 domain across the border and holds what its nodes offer; or \"catalogue\", which keeps other domains' \
+                 offers.",
+            ),
             (
                 "listen",
                 "Multiaddresses to listen on for other nodes, over QUIC and TCP; port 0 lets the system choose. \
-                 Behind a firewall, choose ports and open them.",
+                 Behind a firewall, choose ports and open them. None (`[]`) for a node that only dials out.",
+            ),
+            (
+                "announce",
+                "Whether others are told where this node can be reached. `false` for one that listens and can't be \
+                 reached from outside, behind a router that lets nothing in: it dials out, others deal with it through \
+                 its domain's supernode, and it is not found on the local network either.",
             ),
             (
                 "bootstrap",
@@ -148,15 +180,38 @@ pub(super) const SECTIONS: &[Section] = &[
                 "How long after the start a question waits for somebody to be reached, where nobody is yet.",
             ),
             ("gather", "How long such a question waits for others when the first has been reached."),
-            ("endpoints", "The most endpoints that one question goes to."),
+            ("endpoints", "The most endpoints that one question goes to, where no supernode is connected."),
+            ("neighbours", "The most nodes of the domain that are asked beside a supernode."),
             ("explore", "How many of those are drawn at random; the others are the nearest."),
             ("answer-limit", "The most offers that an endpoint is asked for, and that an answer has (at most 256)."),
+            (
+                "max-hops",
+                "How many nodes a question of this one may pass at most, supernodes of partners among them (at most 16).",
+            ),
+            ("hedge-least", "The shortest time that a supernode has before a second one is asked too."),
+            (
+                "relay-margin",
+                "What a supernode keeps of an asker's time for itself, for its own part and the way back.",
+            ),
+            (
+                "ask-partners",
+                "Whether this node, as a supernode, asks partners and catalogues where its own domain has too little.",
+            ),
+            (
+                "margin",
+                "As a supernode: what is put on the price of that which is passed on across the border, either way.",
+            ),
             (
                 "longest-life",
                 "The longest that a candidate is kept without hearing of it again, whatever its offer says.",
             ),
             ("candidates", "The most candidates that are kept; over it, those that expire first are dropped."),
+            (
+                "candidates-at-supernode",
+                "The same at a supernode, which holds what its whole domain offers and what partners show.",
+            ),
             ("candidates-per-provider", "The most candidates of one provider."),
+            ("candidates-per-supernode", "The most candidates of one supernode, which answers for a whole domain."),
             (
                 "offer-bytes",
                 "The largest offer that is kept, in bytes on the wire; common ones have half a \
@@ -165,6 +220,47 @@ pub(super) const SECTIONS: &[Section] = &[
             ("queries", "The most questions of others that are remembered, so that a repeat gets the same answer."),
             ("save-every", "How long changed candidates wait to be written down together."),
             ("explained", "The most offers that an explanation says why they were ruled out."),
+            (
+                "disbelieved",
+                "The most published offers that were not believed which are remembered, to be told of in an explanation.",
+            ),
+            (
+                "feed-every",
+                "How long changes of offers wait for others before a supernode, a catalogue or a subscriber is told.",
+            ),
+            (
+                "feed-deadline",
+                "In which time one that is told of offers must have answered, before it is told everything anew.",
+            ),
+            (
+                "feed-offers",
+                "The most offers that one other node is told of, and the most that one catalogue may tell of.",
+            ),
+            (
+                "subscribe-within",
+                "For how long a subscription of this node's own stands; it is said again at half of that.",
+            ),
+            ("subscribers", "The most that may subscribe here; a domain may with 16 nodes at the most."),
+            (
+                "told-per-minute",
+                "The most messages about offers that one node of another domain may send within a minute.",
+            ),
+            ("catalogue-offers", "As a catalogue: the most offers that are kept, some 2 KiB each."),
+            ("catalogue-offers-per-domain", "The most of one domain."),
+            ("catalogue-offers-per-publisher", "The most of one supernode."),
+            (
+                "subscribe",
+                "Whose offers a supernode wants to be told of without asking: one [[discovery.subscribe]] table for \
+                 each, of which the first that fits counts. `to`: the name that a partner has here, or \"catalogues\" for \
+                 every catalogue. `selector`: what is wanted; everything, where it is left out.",
+            ),
+            (
+                "expose",
+                "What partners are shown, at a supernode: one [[discovery.expose]] table for each rule, here behind the \
+                 other settings of [discovery]; without any, nothing. `partners`: to which, by the names that they have \
+                 here, or \"*\". `what`: a selector, as `tombolo discover` takes it; everything, where it is left out. \
+                 `resale`: whether that is also true of what other partners offer.",
+            ),
         ],
     },
     Section {
@@ -178,6 +274,12 @@ pub(super) const SECTIONS: &[Section] = &[
                 "release-answer-within",
                 "In which time one RELEASE must be answered; longer than `capacity-back-within`.",
             ),
+            (
+                "nesting-margin",
+                "As a relay: how much sooner what is promised outward ends than what it rests on; less where *activate \
+                 within* is under ten times as much.",
+            ),
+            ("hop-margin", "As a relay: what is kept of an asker's time for its own part and the way back."),
             (
                 "activate-within",
                 "As a buyer: a contract that no peering has opened by then lapses, and nothing is owed.",
@@ -195,8 +297,13 @@ pub(super) const SECTIONS: &[Section] = &[
             ("clock-skew", "By how much the clocks of buyer and seller may differ."),
             ("capacity-back-within", "How long the answer to a RELEASE waits for the workloads to be gone, at most."),
             ("pending-per-buyer", "The most holds, and contracts not yet active, of one buyer."),
+            (
+                "pending-per-partner",
+                "The same of one supernode, which buys for many: a partner's, or the own domain's.",
+            ),
             ("pending", "The most of them of all buyers together."),
             ("orders-per-hour", "The most orders and renewals that are taken of one buyer within an hour."),
+            ("orders-per-hour-per-partner", "The same of one supernode."),
             ("keys-kept", "How long the key of an order is remembered after what it named has ended."),
             ("max-keys", "The most keys that are remembered so; over it, the oldest are forgotten."),
             ("max-refusals-per-buyer", "The most refusals and early RELEASEs that are remembered of one buyer."),
@@ -220,6 +327,7 @@ pub(super) const SECTIONS: &[Section] = &[
         settings: &[
             ("runtimes", "The drivers that this node has; only what they run is taken in."),
             ("open-within", "The time in which a peering must open, or it has failed."),
+            ("check-every", "How often the far end of an open peering is asked whether it still knows of it."),
             ("answer-within", "The time in which the far end must answer before the question is asked again."),
             ("ship-within", "The time that sending a component may take."),
             ("first-retry", "The wait before the first repeat of a question; it doubles with each further one."),
@@ -233,7 +341,7 @@ pub(super) const SECTIONS: &[Section] = &[
     },
     Section {
         name: "federation",
-        about: "Membership of the domain.",
+        about: "Membership of the domain, and partners.",
         settings: &[
             ("certificate-life", "How long a certificate is good; it is renewed at half of that."),
             ("descriptor-life", "How long the domain's description is good; an issuer renews it at half of that."),
@@ -249,13 +357,31 @@ pub(super) const SECTIONS: &[Section] = &[
                 "members",
                 "The most members that are known; over it, those not connected that expire first are forgotten.",
             ),
-            ("keep-connected", "The most members that a connection is kept to."),
+            ("keep-connected", "The most members that a connection is kept to, the domain's supernodes apart."),
+            (
+                "keep-abroad",
+                "As a supernode: the most partners' supernodes and catalogues that a connection is kept to.",
+            ),
             ("peers", "The most members that a newcomer is told of."),
             ("tokens", "The most tokens that wait for their newcomers."),
             ("longest-ttl", "The longest that a token may be good."),
             ("hellos", "The most HELLOs of one node within `rate-window`."),
             ("joins", "The most JOINs of one node within `rate-window`."),
-            ("rate-window", "Over which time those two are counted."),
+            ("accepts", "The most ACCEPTs of one node within `rate-window`."),
+            ("rate-window", "Over which time those three are counted."),
+            (
+                "describe-every",
+                "The least time between two descriptions of the domain that tell only of its supernodes' addresses.",
+            ),
+            ("accept-deadline", "In which time an invitation that is taken up must be answered."),
+            ("partners", "The most partners that are known, with those that were removed lately."),
+            ("invitations", "The most invitations to become a partner that are not over yet."),
+            ("visitors", "The most visitors that a catalogue knows at once."),
+            (
+                "catalogues",
+                "As a supernode: catalogues to publish to and to ask, of whatever domain, such as \
+                 [\"/ip4/192.0.2.1/udp/7401/quic-v1/p2p/12D3KooW…\"].",
+            ),
             ("blocked", "Ids of nodes that are refused everything, whatever they prove."),
         ],
     },
