@@ -1,0 +1,556 @@
+//! HELLO across borders: whom of a partner a supernode lets in, catalogues and their visitors, and how news of a
+//! domain's supernodes travels.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use common::*;
+use federation::{CatalogueAddress, Config, Input, mail::Greeting};
+use kernel::{NodeId, Span};
+use rear_proto::{
+    Answer, Extensions, Request, Signed,
+    flavour::Party,
+    local::Caller,
+    membership::{Credentials, Descriptor, Role},
+    message::Hello,
+};
+
+fn caller(net: &Net, at: u8, node: NodeId) -> Caller {
+    let request = Request::Hello(net.hello_of(at));
+    net.nodes[&at].manager.authorise(net.now, &node, &request).unwrap()
+}
+
+fn is_partner(net: &Net, at: u8, node: u8) -> bool {
+    matches!(caller(net, at, id(node)), Caller::Partner { .. })
+}
+
+fn is_visitor(net: &Net, at: u8, node: u8) -> bool {
+    matches!(caller(net, at, id(node)), Caller::Visitor { .. })
+}
+
+/// A HELLO of a node, as it would say it itself, with its domain's description.
+fn full_hello(net: &mut Net, n: u8) -> Hello {
+    let descriptor = net.descriptor_of(n);
+    Hello { descriptor, ..net.hello_of(n) }
+}
+
+fn greet(net: &mut Net, from: u8, to: u8, hello: &Hello) -> Hello {
+    match net.say(from, to, Greeting::Hello(Box::new(travelled(hello)))) {
+        Answer::Hello(hello) => hello,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn place(n: u8, port: u16) -> Vec<String> {
+    vec![format!("/ip4/10.0.0.{n}/udp/{port}/quic-v1")]
+}
+
+fn catalogue(n: u8) -> CatalogueAddress {
+    format!("{}/p2p/{}", addresses(n)[0], id(n)).parse().unwrap()
+}
+
+/// Nodes 1 and 11 are partners; beta has the second supernode 12 and the plain node 13 too.
+fn wide() -> Net {
+    let mut net = Net::partners();
+    net.join(12, 11, Role::Supernode, Config::default());
+    net.join(13, 11, Role::Node, Config::default());
+    net.connect(11, 12);
+    net.connect(11, 13);
+    net.pass(Span::secs(3));
+    net.told.clear();
+    net
+}
+
+#[test]
+fn a_supernode_that_a_partner_adds_is_looked_for_and_let_in() {
+    let mut net = Net::partners();
+    net.join(12, 11, Role::Supernode, Config::default());
+    net.connect(11, 12);
+    net.pass(Span::secs(3));
+    assert!(net.told_by(1).contains(&"keep 12".to_owned()), "its partner has told of it");
+    assert_eq!(net.nodes[&1].partners[0].supernodes.len(), 2, "and the other managers are");
+    assert!(!is_partner(&net, 1, 12), "it has proven nothing yet");
+    net.connect(1, 12);
+    assert_eq!(net.told_by(1), ["up 12 supernode of beta"]);
+    assert!(is_partner(&net, 1, 12));
+    assert_eq!(net.told_by(12).last().unwrap(), "up 1 supernode of alpha", "by what its own supernode told it");
+    net.restart(1);
+    assert!(is_partner(&net, 1, 12), "known over a restart");
+    assert!(net.told_by(1).contains(&"keep 12".to_owned()));
+}
+
+#[test]
+fn new_addresses_of_a_supernode_reach_partners_and_plain_nodes() {
+    let mut net = wide();
+    net.join(2, 1, Role::Node, Config::default());
+    net.connect(1, 2);
+    net.disconnect(1, 12);
+    // Node 1 hears of it through 11 alone.
+    net.feed(12, Input::Addresses(place(12, 9)));
+    net.pass(Span::secs(3));
+    let view = net.nodes[&1].manager.partners(net.now).next().unwrap();
+    let twelve = view.supernodes.iter().find(|(party, _)| party.node == id(12)).unwrap();
+    assert_eq!(twelve.0.addresses, place(12, 9));
+    assert!(net.told_by(1).contains(&"keep 12".to_owned()));
+    assert!(net.told_by(13).contains(&"keep 12".to_owned()), "a plain node of its own domain too");
+    // A supernode's own restart on another port, heard by the partner directly.
+    net.feed(11, Input::Addresses(place(11, 9)));
+    net.pass(Span::secs(3));
+    assert!(net.told_by(1).contains(&"up 11 supernode of beta somewhere".to_owned()));
+}
+
+#[test]
+fn addresses_that_keep_changing_cost_one_description_a_second() {
+    let mut net = Net::two();
+    net.pass(Span::secs(5));
+    let sequence = |net: &Net| net.nodes[&11].manager.status(net.now).unwrap().sequence.unwrap();
+    let before = sequence(&net);
+    for port in 1..=50 {
+        net.feed(11, Input::Addresses(place(11, port)));
+        net.pass(Span::millis(100));
+    }
+    net.pass(Span::secs(2));
+    let described = sequence(&net) - before;
+    assert!((2..=7).contains(&described), "{described}");
+    let descriptor = net.descriptor_of(11).unwrap().claimed().unwrap();
+    assert_eq!(descriptor.supernodes, [Party { node: id(11), addresses: place(11, 50) }], "and the last one stands");
+    net.pass(DAY);
+    assert_eq!(sequence(&net) - before, described, "none without a reason");
+    net.restart(11);
+    net.pass(Span::secs(5));
+    let after = sequence(&net);
+    net.restart(11);
+    net.pass(Span::secs(5));
+    assert_eq!(sequence(&net), after, "nor for a restart at the same place");
+}
+
+#[test]
+fn two_issuers_do_not_contradict_each_other_for_ever() {
+    let mut net = net();
+    net.found_as(1, "alpha", Role::Supernode, Config::default());
+    for n in [2, 3] {
+        net.join(n, 1, Role::Supernode, Config::default());
+    }
+    let mut list = net.nodes[&1].manager.credentials().unwrap().list.claimed().unwrap();
+    (list.number, list.issuers) = (2, vec![id(1), id(2)]);
+    let list = Signed::new(list, &domain_signer("alpha"));
+    let certificate = net.nodes[&1].manager.credentials().unwrap().certificate;
+    let hello = Hello { credentials: Some(Credentials { list, certificate }), ..net.hello_of(1) };
+    greet(&mut net, 99, 1, &hello);
+    // Node 3 is connected to 1 alone, and moves; 2 knows where it was.
+    net.connect(1, 2);
+    net.connect(2, 3);
+    net.pass(Span::secs(5));
+    net.disconnect(2, 3);
+    net.connect(1, 3);
+    net.feed(3, Input::Addresses(place(3, 9)));
+    net.pass(Span::secs(20));
+    let sequence = |net: &Net, n: u8| net.nodes[&n].manager.status(net.now).unwrap().sequence;
+    let settled = sequence(&net, 1);
+    net.pass(DAY);
+    assert_eq!((sequence(&net, 1), sequence(&net, 2)), (settled, settled), "it is quiet");
+    for n in [1, 2] {
+        let descriptor = net.descriptor_of(n).unwrap().claimed().unwrap();
+        assert!(descriptor.supernodes.contains(&Party { node: id(3), addresses: place(3, 9) }), "{descriptor:?}");
+        assert_eq!(descriptor.supernodes.len(), 3);
+    }
+}
+
+#[test]
+fn a_supernode_that_its_domain_removes_is_out_at_the_partner() {
+    let mut net = wide();
+    net.connect(1, 12);
+    assert!(is_partner(&net, 1, 12));
+    let old = full_hello(&mut net, 12);
+    net.told.clear();
+    net.remove(11, 12).unwrap();
+    net.pass(Span::secs(3));
+    assert!(net.told_by(1).contains(&"gone 12".to_owned()));
+    assert!(!is_partner(&net, 1, 12));
+    assert_eq!(net.nodes[&1].partners[0].supernodes, [id(11)]);
+    // With all that it could show before.
+    greet(&mut net, 12, 1, &old);
+    assert!(!is_partner(&net, 1, 12));
+    net.restart(1);
+    greet(&mut net, 12, 1, &old);
+    assert!(!is_partner(&net, 1, 12), "over a restart too");
+    // Nor does it bring its domain back as a partner under an older word.
+    net.connect(1, 11);
+    net.partner_remove(1, "beta").unwrap();
+    let token = net.partner_invite(1, "beta", DAY).unwrap();
+    let accept = rear_proto::message::Accept {
+        secret: token.secret,
+        credentials: old.credentials.clone().unwrap(),
+        descriptor: old.descriptor.clone(),
+        addresses: Vec::new(),
+        extensions: Extensions::new(),
+    };
+    assert!(matches!(net.say(12, 1, Greeting::Accept(Box::new(accept))), Answer::Refused(_)));
+}
+
+#[test]
+fn only_a_proven_supernode_of_a_partner_is_let_in() {
+    let mut net = wide();
+    net.found_as(21, "gamma", Role::Supernode, Config::default());
+    let twelve = full_hello(&mut net, 12);
+    let thirteen = full_hello(&mut net, 13);
+    let stranger = full_hello(&mut net, 21);
+    let certificate = twelve.credentials.clone().unwrap().certificate;
+    let mut promoted = thirteen.credentials.clone().unwrap().certificate.claimed().unwrap();
+    promoted.role = Role::Supernode;
+    let self_made = Signed::new(promoted.clone(), &signer(13));
+    let in_its_name = Signed::new(
+        {
+            promoted.issuer = id(11);
+            promoted
+        },
+        &signer(13),
+    );
+    let with = |certificate: Signed<_>, hello: &Hello| {
+        let list = hello.credentials.clone().unwrap().list;
+        Hello { credentials: Some(Credentials { list, certificate }), ..hello.clone() }
+    };
+    let mixed = Hello {
+        credentials: Some(Credentials {
+            list: stranger.credentials.clone().unwrap().list,
+            certificate: certificate.clone(),
+        }),
+        ..twelve.clone()
+    };
+    for (what, from, hello) in [
+        ("a plain node", 13, thirteen.clone()),
+        ("one that made itself a supernode", 13, with(self_made, &thirteen)),
+        ("one that made itself a supernode in the issuer's name", 13, with(in_its_name, &thirteen)),
+        ("somebody else with its credentials", 14, twelve.clone()),
+        ("a supernode of a domain that is no partner", 21, stranger),
+        ("its certificate under another domain's list", 12, mixed),
+        ("nothing at all", 12, Hello { credentials: None, ..twelve.clone() }),
+    ] {
+        let answer = greet(&mut net, from, 1, &hello);
+        assert!(!is_partner(&net, 1, from), "{what}");
+        // It may be one of those that the partner names; who is not is told no more than a stranger.
+        if from != 12 {
+            assert!(answer.addresses.is_empty() && answer.extensions.is_empty(), "{what}");
+        }
+    }
+    assert!(net.told.iter().all(|(n, told)| *n != 1 || !told.starts_with("up")), "{:?}", net.told);
+    assert_eq!(net.views(1), ["beta On theirs on: 11* 12"]);
+    let answer = greet(&mut net, 12, 1, &twelve);
+    assert!(is_partner(&net, 1, 12));
+    assert_eq!((answer.addresses, answer.extensions.get(&4)), (addresses(1), Some(&vec![1])));
+    assert!(answer.extensions.contains_key(&2) && !answer.extensions.contains_key(&1), "nothing of inner nodes");
+}
+
+#[test]
+fn a_partners_certificate_ends_and_a_fresh_one_brings_it_back() {
+    let mut net = Net::partners();
+    net.disconnect(1, 11);
+    net.now = START + DAY.times(30);
+    assert!(!is_partner(&net, 1, 11), "in the very millisecond");
+    net.pass(Span::secs(1));
+    assert!(net.told_by(1).contains(&"gone 11".to_owned()));
+    net.connect(1, 11);
+    assert!(is_partner(&net, 1, 11), "it has renewed its own meanwhile");
+    // While they are connected each hears of the other's renewals.
+    net.told.clear();
+    net.pass(DAY.times(365));
+    assert!(is_partner(&net, 1, 11) && is_partner(&net, 11, 1));
+    assert!(!net.told.iter().any(|(_, told)| told.starts_with("gone")), "{:?}", net.told);
+}
+
+#[test]
+fn a_reborn_partner_is_up_anew() {
+    let mut net = Net::partners();
+    let mut say_life = |life: u8| {
+        let mut hello = net.hello_of(11);
+        hello.extensions.insert(2, vec![0, 0, 0, life]);
+        net.told.clear();
+        greet(&mut net, 11, 1, &hello);
+        net.told_by(1)
+    };
+    say_life(7);
+    assert_eq!(say_life(7), [""; 0]);
+    assert_eq!(say_life(8), ["up 11 supernode of beta"]);
+}
+
+#[test]
+fn garbage_from_a_partner_changes_nothing() {
+    let mut net = wide();
+    let good = full_hello(&mut net, 11);
+    let rows = net.nodes[&1].rows.clone();
+    let mut forged = good.descriptor.clone().unwrap().claimed().unwrap();
+    forged.sequence += 100;
+    forged.supernodes.clear();
+    let by_another = Signed::new(forged.clone(), &signer(12));
+    forged.issuer = id(12);
+    let by_no_issuer = Signed::new(forged, &signer(12));
+    for descriptor in [by_another, by_no_issuer] {
+        let hello = Hello { descriptor: Some(descriptor), ..good.clone() };
+        greet(&mut net, 11, 1, &hello);
+    }
+    for value in [vec![], vec![2], vec![1, 1], vec![0; 4096]] {
+        let hello = Hello { extensions: Extensions::from([(4, value.clone()), (2, value)]), ..good.clone() };
+        greet(&mut net, 11, 1, &hello);
+    }
+    assert_eq!(net.views(1), ["beta On theirs on: 11* 12"]);
+    assert_eq!(net.nodes[&1].rows, rows);
+}
+
+#[test]
+fn a_description_too_long_to_be_passed_on_is_not_taken_in() {
+    let mut net = Net::partners();
+    let good = full_hello(&mut net, 11);
+    let mut long: Descriptor = good.descriptor.clone().unwrap().claimed().unwrap();
+    long.sequence += 100;
+    long.supernodes = (0..64).map(|n| Party { node: NodeId([n; 32]), addresses: vec!["/".repeat(250); 16] }).collect();
+    let hello = Hello { descriptor: Some(Signed::new(long, &signer(11))), ..good };
+    greet(&mut net, 11, 1, &hello);
+    assert_eq!(net.views(1), ["beta On theirs on: 11*"]);
+}
+
+#[test]
+fn a_partner_can_not_fill_the_table_of_its_supernodes() {
+    let mut net = Net::partners();
+    for n in 100..=180 {
+        let token = net.invite(11, Role::Supernode, DAY).unwrap();
+        let joined = net.try_join(n, 11, &token).unwrap();
+        let hello = Hello { credentials: Some(joined.credentials), ..net.hello_of(11) };
+        greet(&mut net, n, 1, &hello);
+    }
+    let kept = net.nodes[&1].rows.keys().filter(|(_, key)| key.starts_with(b"node/")).count();
+    assert_eq!(kept, 64);
+    assert!(is_partner(&net, 1, 11), "who is here stays");
+}
+
+// -- catalogues ---------------------------------------------------------------------------------------------
+
+/// A catalogue 41 of kappa, the supernode 1 that was told to use it, and 2, a plain node that was told so too.
+fn catalogued() -> Net {
+    let mut net = net();
+    net.found_as(41, "kappa", Role::Catalogue, Config::default());
+    let config = || Config { catalogues: vec![catalogue(41)], ..Config::default() };
+    net.found_as(1, "alpha", Role::Supernode, config());
+    net.join(2, 1, Role::Node, config());
+    net
+}
+
+#[test]
+fn a_supernode_uses_the_catalogues_that_it_was_told_to() {
+    let mut net = catalogued();
+    assert!(net.told_by(1).contains(&"keep 41".to_owned()));
+    assert!(!net.told_by(2).contains(&"keep 41".to_owned()), "a plain node does not");
+    net.told.clear();
+    net.connect(1, 41);
+    net.connect(2, 41);
+    assert_eq!(net.told_by(1), ["up 41 catalogue somewhere"], "it tells visitors nothing of where it is");
+    assert!(net.told_by(2).is_empty() && net.told_by(41).is_empty());
+    assert!(is_visitor(&net, 1, 41) && is_visitor(&net, 41, 1) && is_visitor(&net, 41, 2));
+    net.disconnect(1, 41);
+    assert_eq!(net.told_by(1), ["down 41"]);
+    assert!(!is_visitor(&net, 41, 1), "a visitor is known while it is connected");
+    // It is not found out to be another's.
+    net.found_as(42, "kappa2", Role::Catalogue, Config::default());
+    net.connect(1, 42);
+    assert!(net.told_by(1).is_empty() && !is_visitor(&net, 1, 42));
+    // Its certificate ends and is renewed; after a while it is still up.
+    net.connect(1, 41);
+    net.told.clear();
+    net.pass(DAY.times(100));
+    assert!(is_visitor(&net, 1, 41) && is_visitor(&net, 41, 1));
+}
+
+#[test]
+fn a_node_that_was_named_as_a_catalogue_and_is_none_is_not_used() {
+    let mut net = net();
+    net.found_as(41, "kappa", Role::Supernode, Config::default());
+    net.found_as(1, "alpha", Role::Supernode, Config { catalogues: vec![catalogue(41)], ..Config::default() });
+    net.told.clear();
+    net.connect(1, 41);
+    assert!(net.told_by(1).is_empty() && !is_visitor(&net, 1, 41));
+}
+
+#[test]
+fn a_catalogue_of_the_own_domain_needs_no_telling() {
+    let mut net = net();
+    net.found_as(1, "alpha", Role::Supernode, Config::default());
+    net.join(2, 1, Role::Catalogue, Config::default());
+    net.connect(1, 2);
+    assert!(net.told_by(1).contains(&"up 2 catalogue".to_owned()));
+    assert_eq!(caller(&net, 1, id(2)), Caller::Member(Role::Catalogue));
+}
+
+#[test]
+fn visitors_need_credentials_and_a_description_that_are_good() {
+    let mut net = catalogued();
+    net.found_as(51, "zeta", Role::Supernode, Config::default());
+    net.join(52, 51, Role::Node, Config::default());
+    net.connect(51, 52);
+    net.pass(Span::secs(2));
+    net.connect(41, 52);
+    let good = full_hello(&mut net, 52);
+    let signed = good.descriptor.clone().unwrap().claimed().unwrap();
+    let over = Descriptor { expires: net.now, ..signed.clone() };
+    let revoked = Descriptor {
+        revoked: vec![rear_proto::membership::Revocation { node: id(52), until: net.now + DAY }],
+        sequence: signed.sequence + 1,
+        ..signed.clone()
+    };
+    let foreign = net.descriptor_of(1);
+    let by =
+        |descriptor: Descriptor, n: u8| Hello { descriptor: Some(Signed::new(descriptor, &signer(n))), ..good.clone() };
+    for (what, hello) in [
+        ("no description", Hello { descriptor: None, ..good.clone() }),
+        ("another domain's", Hello { descriptor: foreign, ..good.clone() }),
+        ("one that is over", by(over, 51)),
+        ("one that removes it", by(revoked.clone(), 51)),
+        ("one by no issuer", by(signed.clone(), 52)),
+        ("no credentials", Hello { credentials: None, ..good.clone() }),
+        ("another's credentials", full_hello(&mut net, 51)),
+    ] {
+        greet(&mut net, 52, 41, &good);
+        assert!(is_visitor(&net, 41, 52), "before {what}");
+        greet(&mut net, 52, 41, &hello);
+        // Who shows nothing at all says nothing either.
+        assert_eq!(is_visitor(&net, 41, 52), what == "no credentials", "{what}");
+        net.pass(Span::secs(1));
+    }
+    // A newer word of the domain holds, whoever has brought it.
+    net.connect(41, 51);
+    greet(&mut net, 52, 41, &good);
+    assert!(is_visitor(&net, 41, 52));
+    let news = Hello { descriptor: Some(Signed::new(revoked, &signer(51))), ..net.hello_of(51) };
+    greet(&mut net, 51, 41, &news);
+    assert!(!is_visitor(&net, 41, 52) && is_visitor(&net, 41, 51));
+    greet(&mut net, 52, 41, &good);
+    assert!(!is_visitor(&net, 41, 52), "nor does the older one bring it back");
+    // And ends with its description.
+    net.now = START + DAY.times(30);
+    assert!(!is_visitor(&net, 41, 51));
+}
+
+#[test]
+fn visitors_are_bounded_and_the_oldest_goes() {
+    let mut net = net();
+    net.found_as(41, "kappa", Role::Catalogue, Config { visitors: 2, ..Config::default() });
+    for (n, domain) in [(51, "a"), (52, "b"), (53, "c")] {
+        net.found_as(n, domain, Role::Supernode, Config::default());
+        net.connect(41, n);
+        net.pass(Span::secs(1));
+    }
+    assert_eq!([51, 52, 53].map(|n| is_visitor(&net, 41, n)), [false, true, true]);
+    let hello = full_hello(&mut net, 51);
+    greet(&mut net, 51, 41, &hello);
+    assert_eq!([51, 52, 53].map(|n| is_visitor(&net, 41, n)), [true, false, true]);
+    let hello = full_hello(&mut net, 52);
+    greet(&mut net, 99, 41, &hello);
+    assert_eq!(caller(&net, 41, id(99)), Caller::Stranger, "who is not connected is no visitor");
+}
+
+// -- connections --------------------------------------------------------------------------------------------
+
+#[test]
+fn own_supernodes_partners_and_others_do_not_crowd_each_other_out() {
+    let mut net = net();
+    let config = || Config { keep_connected: 2, keep_abroad: 2, ..Config::default() };
+    net.found_as(1, "alpha", Role::Supernode, config());
+    for n in 2..=5 {
+        net.join(n, 1, Role::Node, config());
+    }
+    for n in 6..=8 {
+        net.join(n, 1, Role::Supernode, config());
+    }
+    for n in 2..=8 {
+        net.connect(1, n);
+    }
+    for (n, domain) in [(11, "beta"), (21, "gamma"), (31, "delta")] {
+        net.found_as(n, domain, Role::Supernode, Config::default());
+        let token = net.partner_invite(1, domain, DAY).unwrap();
+        net.connect(1, n);
+        net.partner_accept(n, &token, "alpha").unwrap();
+    }
+    let kept = |told: Vec<String>| -> Vec<u8> {
+        let mut kept: Vec<u8> = told.iter().filter_map(|told| told.strip_prefix("keep ")?.parse().ok()).collect();
+        kept.sort_unstable();
+        kept.dedup();
+        kept
+    };
+    assert_eq!(kept(net.told_by(1)), [2, 3, 6, 7, 8, 11, 21]);
+    net.restart(1);
+    let again = kept(net.told_by(1));
+    assert_eq!(again.iter().filter(|n| (6..=8).contains(*n)).count(), 3, "{again:?}");
+    assert_eq!(again.iter().filter(|n| **n > 10).count(), 2, "{again:?}");
+    assert_eq!(again.iter().filter(|n| **n < 6).count(), 2, "{again:?}");
+    // A plain node keeps to all supernodes of its own domain.
+    net.restart(5);
+    let plain = kept(net.told_by(5));
+    net.connect(1, 5);
+    net.pass(Span::secs(2));
+    let plain: std::collections::BTreeSet<u8> = plain.into_iter().chain(kept(net.told_by(5))).collect();
+    assert!([1, 6, 7, 8].iter().all(|n| plain.contains(n)), "{plain:?}");
+}
+
+// -- the domain's secret ------------------------------------------------------------------------------------
+
+#[test]
+fn the_secret_of_a_domain_is_for_its_supernodes_alone() {
+    let mut net = net();
+    net.found_as(1, "alpha", Role::Node, Config::default());
+    let bytes = secret("alpha").0;
+    for (n, role) in [(2, Role::Node), (3, Role::Catalogue), (4, Role::Supernode)] {
+        let token = net.invite(1, role, DAY).unwrap();
+        let joined = net.try_join(n, 1, &token).unwrap();
+        let encoded = rear_proto::wire::codec::encode(&joined);
+        assert_eq!(encoded.windows(32).any(|window| window == bytes), role == Role::Supernode, "{}", role.name());
+        let mut other = joined.clone();
+        other.extensions.insert(1, bytes.to_vec());
+        let rows = federation::genesis::joined(&token, id(n), &other, net.now).unwrap();
+        net.add(n, rows, Config::default());
+        assert_eq!(
+            net.nodes[&n].rows.contains_key(&(rear_proto::Table::Membership, b"secret".to_vec())),
+            role == Role::Supernode
+        );
+    }
+    assert_eq!(net.nodes[&4].secret, Some(secret("alpha")));
+    assert_eq!([1, 2, 3].map(|n| net.nodes[&n].secret.clone()), [None, None, None], "nobody else is told");
+    net.restart(4);
+    assert_eq!(net.nodes[&4].secret, Some(secret("alpha")), "over a restart too");
+    assert!(!format!("{:?}", net.nodes[&4].manager).contains(&format!("{:?}", &bytes[..4]).replace(']', "")));
+}
+
+#[test]
+fn a_supernode_without_the_secret_is_handed_it_by_an_issuer() {
+    let mut net = net();
+    net.found_as(1, "alpha", Role::Node, Config::default());
+    net.join(4, 1, Role::Supernode, Config::default());
+    net.join(5, 1, Role::Node, Config::default());
+    for n in [4, 5] {
+        let rows = &mut net.nodes.get_mut(&n).unwrap().rows;
+        rows.remove(&(rear_proto::Table::Membership, b"secret".to_vec()));
+        net.nodes.get_mut(&n).unwrap().secret = None;
+        net.restart(n);
+        net.connect(1, n);
+    }
+    net.pass(Span::secs(1));
+    assert_eq!(net.nodes[&4].secret, Some(secret("alpha")));
+    assert_eq!(net.nodes[&5].secret, None);
+    let asked = net.asked.len();
+    net.pass(DAY);
+    assert!(net.asked[asked..].iter().all(|(_, _, name)| *name != "JOIN"), "and asks no more");
+    net.restart(4);
+    assert_eq!(net.nodes[&4].secret, Some(secret("alpha")));
+}
+
+#[test]
+fn a_domain_that_was_founded_without_a_secret_gets_one() {
+    let mut net = net();
+    net.found_as(1, "alpha", Role::Supernode, Config::default());
+    let rows = &mut net.nodes.get_mut(&1).unwrap().rows;
+    rows.remove(&(rear_proto::Table::Membership, b"secret".to_vec()));
+    net.restart(1);
+    let made = net.nodes[&1].secret.clone().unwrap();
+    assert!(made != secret("alpha"));
+    net.restart(1);
+    assert_eq!(net.nodes[&1].secret, Some(made.clone()), "one for good");
+    net.join(2, 1, Role::Supernode, Config::default());
+    assert_eq!(net.nodes[&2].secret, Some(made));
+}
