@@ -86,7 +86,9 @@ impl Story<'_> {
         let intent = self
             .consumer
             .follow(&id, |intent| {
-                let steps = list(intent, "/steps");
+                // Which story it is shows when it is agreed with whom; until then a step's number may change.
+                let is_open = matches!(text(intent, "/phase"), "Pending" | "Discovering" | "Reserving");
+                let steps = if is_open { &[] } else { list(intent, "/steps") };
                 for step in steps.iter().filter(|step| shown.insert(step.to_string())) {
                     broken = broken.take().or(show.step(&self.cast, step).err());
                 }
