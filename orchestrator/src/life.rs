@@ -5,7 +5,7 @@ mod placing;
 mod replica;
 
 use kernel::{ContractId, IntentId, Key, NodeId, RequestId, Time};
-use rear_proto::{DamagedRecord, Row, Step, Table, local::Placement, record, story::Place};
+use rear_proto::{DamagedRecord, Deed, Row, Step, Table, local::Placement, record, story::Place};
 
 use self::replica::{Marks, Replica, State};
 use crate::{
@@ -239,6 +239,8 @@ impl Life {
         let Owner { round, beyond, .. } = owner;
         // How far REAR has come is for this node's own managers to say.
         let own = step.node == Place::Node(*me);
+        // The last step of a story: from here on it is to be told after a restart too.
+        self.keep |= own && step.deed == Deed::WorkloadDeployed;
         self.steps.tell(me, Told { replica, round, beyond, deed: step.deed, node: step.node, at });
         if own
             && let Some(replica) = self.replicas.get_mut(owner.replica)

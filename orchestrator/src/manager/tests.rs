@@ -4,6 +4,7 @@
 
 mod all_or_nothing;
 mod restart;
+mod stories;
 
 use kernel::{AllocationId, Manager as _, RequestId, Span};
 use rear_proto::{
@@ -80,11 +81,14 @@ impl Bench {
                 Effect::Keep(Row { key, value: None, .. }) => {
                     self.rows.remove(key);
                 }
-                Effect::Did(trace, deed) => {
-                    let step = step(*deed, ME, Span::ZERO);
-                    assert!(self.handle(Input::Recorded { trace: *trace, step }).iter().all(is_news));
-                }
                 _ => {}
+            }
+        }
+        // What comes of the deeds comes after what is kept with them.
+        for effect in &out {
+            if let Effect::Did(trace, deed) = effect {
+                let step = step(*deed, ME, Span::ZERO);
+                assert!(self.handle(Input::Recorded { trace: *trace, step }).iter().all(is_news));
             }
         }
         out
@@ -124,9 +128,9 @@ impl Bench {
     }
 }
 
-/// Says whether an effect only tells those who watch.
+/// Says whether an effect only tells those who watch, now or after a restart.
 fn is_news(effect: &Effect) -> bool {
-    matches!(effect, Effect::Changed { .. })
+    matches!(effect, Effect::Changed { .. } | Effect::Keep(_))
 }
 
 pub(super) fn ready(request: RequestId, number: u8) -> Input {

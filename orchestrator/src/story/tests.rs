@@ -96,7 +96,7 @@ impl Way {
     }
 
     /// What is told where all goes as the table has it, with the table's numbers.
-    fn told(self) -> Vec<(u8, Deed, Place)> {
+    pub(crate) fn told(self) -> Vec<(u8, Deed, Place)> {
         let relays = |(number, actor, _): &&table::Line| {
             self.story() != 2 || self == Self::ThroughSupernode || *actor != Actor::S || *number < 14
         };
