@@ -260,6 +260,10 @@ impl Manager {
             // What is said to an earlier try may still be answered otherwise to the latest.
             _ if !current => return,
             Ok(Answer::Refused(refusal)) => (refusal, true),
+            // Who can't be reached has said nothing of what it sells: another way to that may do.
+            Err(refusal) if refusal.code() == Code::Unavailable && !purchasing => {
+                (Refusal::new(Code::Timeout, format!("{peer} can't be reached")), false)
+            }
             Err(refusal) => (refusal, false),
             Ok(_) => {
                 let refusal = Refusal::new(Code::Malformed, "the answer is none to the question");

@@ -3,6 +3,7 @@
 
 mod audit;
 mod buyer;
+mod chain;
 mod chaos;
 mod clocks;
 mod relay;

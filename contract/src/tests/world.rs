@@ -64,6 +64,8 @@ pub(super) struct Node {
     pub(super) birth: Birth,
     /// Where its fake Discovery says that orders lead, and what is put on their price.
     pub(super) way: Option<(usize, Margin)>,
+    /// How far its clock goes ahead.
+    pub(super) skew: Span,
     /// Its fake Discovery says nothing.
     pub(super) ponders: bool,
     starts: u32,
@@ -145,6 +147,7 @@ impl World {
             manager: birth.manager(),
             birth,
             way: None,
+            skew: Span::ZERO,
             ponders: false,
             starts: 1,
             tables: BTreeMap::new(),
@@ -170,7 +173,8 @@ impl World {
     /// Hands a node one input, and commits what comes of it as one batch.
     pub(super) fn give(&mut self, node: usize, input: Input) {
         let mut effects = Vec::new();
-        self.nodes[node].manager.handle(self.now, input, &mut effects);
+        let now = self.time(node);
+        self.nodes[node].manager.handle(now, input, &mut effects);
         self.commit(node, effects);
     }
 
@@ -219,7 +223,8 @@ impl World {
             };
             if let Some(input) = mail {
                 let mut more = Vec::new();
-                self.nodes[node].manager.handle(self.now, input, &mut more);
+                let now = self.time(node);
+                self.nodes[node].manager.handle(now, input, &mut more);
                 todo.extend(more);
             }
         }
@@ -270,6 +275,17 @@ impl World {
             }
             told => self.nodes[node].told.push(told),
         }
+    }
+
+    /// Returns the time by a node's own clock.
+    pub(super) fn time(&self, node: usize) -> Time {
+        self.now + self.nodes[node].skew
+    }
+
+    /// Returns when a node wants to be woken next, by the world's clock.
+    fn wakes(&self, node: usize) -> Option<Time> {
+        let (at, _) = self.nodes[node].manager.next_wake()?;
+        Some(crate::relay::before(at, self.nodes[node].skew))
     }
 
     pub(super) fn index(&self, node: &NodeId) -> usize {
@@ -376,16 +392,16 @@ impl World {
             if settle {
                 self.settle();
             }
-            let wakes = self.nodes.iter().filter_map(|node| node.manager.next_wake()).map(|(at, _)| at);
+            let wakes = (0..self.nodes.len()).filter_map(|node| self.wakes(node));
             let next = wakes.chain(self.open.iter().map(|open| open.until)).min().filter(|at| *at <= end);
             let Some(next) = next else { break };
             self.now = self.now.max(next);
             for node in 0..self.nodes.len() {
-                if self.nodes[node].manager.next_wake().is_some_and(|(at, _)| at <= self.now) {
-                    let mut effects = Vec::new();
-                    self.nodes[node].manager.wake(self.now, &mut effects);
-                    let next = self.nodes[node].manager.next_wake();
-                    assert!(next.is_none_or(|(at, _)| at > self.now), "what is due is done: {next:?}");
+                if self.wakes(node).is_some_and(|at| at <= self.now) {
+                    let (mut effects, now) = (Vec::new(), self.time(node));
+                    self.nodes[node].manager.wake(now, &mut effects);
+                    let next = self.wakes(node);
+                    assert!(next.is_none_or(|at| at > self.now), "what is due is done: {next:?}");
                     self.commit(node, effects);
                 }
             }
@@ -415,8 +431,8 @@ impl World {
         for ((table, key), value) in &node.tables {
             node.manager.restore(*table, key, value).unwrap();
         }
-        let (starts, mut effects) = (node.starts, Vec::new());
-        node.manager.start(self.now, starts, &mut effects);
+        let (starts, mut effects, now) = (node.starts, Vec::new(), self.now + node.skew);
+        node.manager.start(now, starts, &mut effects);
         self.commit(number, effects);
     }
 
