@@ -10,6 +10,7 @@ use rear_proto::{
 use super::Manager;
 use crate::{
     border::Viewer,
+    endpoints::Group,
     index::{Offer, Whose},
     mail::Effect,
 };
@@ -74,7 +75,12 @@ impl Manager {
     }
 
     fn onward(&self, offer: &Offer, margin: Margin, abroad: bool) -> Way {
-        let (seller, flavour) = (offer.flavour.provider.clone(), offer.flavour.id);
+        let (mut seller, flavour) = (offer.flavour.provider.clone(), offer.flavour.id);
+        // Each supernode of a domain calls what it shows by the same name: where one is gone, another will do.
+        if abroad && self.endpoints.is_down(&seller.node) {
+            let mut others = self.endpoints.all(Group::Partner(offer.flavour.domain.key));
+            seller = others.next().unwrap_or(seller);
+        }
         Way::Onward(Box::new(Onward { seller, flavour, margin, abroad }))
     }
 }

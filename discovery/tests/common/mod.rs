@@ -38,7 +38,7 @@ pub fn domain(key: DomainKey) -> Domain {
 
 /// The origin of an offer's capacity, which stays as it is on all ways.
 pub const fn origin(id: u8) -> FlavourId {
-    FlavourId([id + 100; 16])
+    FlavourId([id.wrapping_add(100); 16])
 }
 
 /// The key of the nodes that have one: the one under test, and those from 200 on.
@@ -183,7 +183,7 @@ impl World {
         self.sift(out)
     }
 
-    /// Feeds one input and returns what it led to, but for rows, which are gathered.
+    /// Feeds one input and returns what it led to, but for rows, which are gathered, and feeds.
     pub fn feed(&mut self, input: Input) -> Vec<Effect> {
         let mut out = Vec::new();
         self.manager.handle(self.now, input, &mut out);
@@ -213,6 +213,8 @@ impl World {
         for effect in out {
             match effect {
                 Effect::Keep(row) => self.rows.push(row),
+                // What it advertises and subscribes to is for the tests of feeds.
+                Effect::Ask { request, .. } if !matches!(request, Request::List(_)) => {}
                 other => rest.push(other),
             }
         }
@@ -377,7 +379,7 @@ pub fn listed(effects: &[Effect]) -> Vec<Flavour> {
 
 /// Which capacity some offers are of, by number, in their order.
 pub fn origins(flavours: &[Flavour]) -> Vec<u8> {
-    flavours.iter().map(|flavour| flavour.origin.0[0] - 100).collect()
+    flavours.iter().map(|flavour| flavour.origin.0[0].wrapping_sub(100)).collect()
 }
 
 /// The questions among some effects.
