@@ -355,7 +355,11 @@ impl Manager {
             expires: own.expires.min(charter.issuers().expires),
             list: charter.issuers().number,
             sequence: charter.described().map(|descriptor| descriptor.sequence),
-            connected: self.peers.values().filter(|peer| peer.told.is_some()).count(),
+            connected: self
+                .peers
+                .iter()
+                .filter(|(node, peer)| peer.told.is_some() && self.members.contains_key(node))
+                .count(),
             warning,
         })
     }

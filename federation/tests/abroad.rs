@@ -259,6 +259,20 @@ fn a_partners_certificate_ends_and_a_fresh_one_brings_it_back() {
 }
 
 #[test]
+fn a_partner_may_make_less_of_a_supernode() {
+    let mut net = wide();
+    net.connect(1, 12);
+    let mut hello = full_hello(&mut net, 12);
+    let mut certificate = hello.credentials.clone().unwrap().certificate.claimed().unwrap();
+    certificate.role = Role::Node;
+    certificate.expires = certificate.expires + DAY;
+    let list = hello.credentials.clone().unwrap().list;
+    hello.credentials = Some(Credentials { list, certificate: Signed::new(certificate, &signer(11)) });
+    greet(&mut net, 12, 1, &hello);
+    assert!(!is_partner(&net, 1, 12) && net.told_by(1).contains(&"gone 12".to_owned()));
+}
+
+#[test]
 fn a_reborn_partner_is_up_anew() {
     let mut net = Net::partners();
     let mut say_life = |life: u8| {
@@ -501,6 +515,7 @@ fn the_secret_of_a_domain_is_for_its_supernodes_alone() {
         let joined = net.try_join(n, 1, &token).unwrap();
         let encoded = rear_proto::wire::codec::encode(&joined);
         assert_eq!(encoded.windows(32).any(|window| window == bytes), role == Role::Supernode, "{}", role.name());
+        assert!(!format!("{joined:?}").contains(&format!("{}, {}", bytes[0], bytes[1])), "nor does it stand in a log");
         let mut other = joined.clone();
         other.extensions.insert(1, bytes.to_vec());
         let rows = federation::genesis::joined(&token, id(n), &other, net.now).unwrap();

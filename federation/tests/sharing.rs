@@ -196,7 +196,7 @@ fn partners_that_are_told_are_bounded() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     /// Whatever the operators of two supernodes decide, whichever messages are lost and whoever restarts: when all
     /// have talked again the domain's nodes believe the same, over a restart too.

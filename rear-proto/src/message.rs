@@ -147,7 +147,7 @@ impl std::fmt::Debug for Join {
 }
 
 /// Membership granted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Joined {
     /// The newcomer's credentials.
     pub credentials: Credentials,
@@ -157,6 +157,16 @@ pub struct Joined {
     pub peers: Vec<Party>,
     /// Room for what comes later.
     pub extensions: Extensions,
+}
+
+impl std::fmt::Debug for Joined {
+    /// Shows all but the extensions, which may hold the domain's secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { credentials, descriptor, peers, extensions: _ } = self;
+        let mut shown = f.debug_struct("Joined");
+        shown.field("credentials", credentials).field("descriptor", descriptor).field("peers", peers);
+        shown.finish_non_exhaustive()
+    }
 }
 
 /// Which flavours are there?

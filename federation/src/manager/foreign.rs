@@ -104,56 +104,60 @@ impl Manager {
         extensions
     }
 
-    /// Takes in what a node says that is no member; returns whether anything of a partner is new.
-    pub(super) fn learn_abroad(&mut self, now: Time, from: NodeId, hello: &Hello, out: &mut Vec<Effect>) -> bool {
-        let Some(credentials) = &hello.credentials else { return false };
-        let descriptor = hello.descriptor.as_ref();
-        let Some(domain) = credentials.list.claimed().map(|list| list.domain.key) else { return false };
+    /// Takes in what a node says that is no member.
+    pub(super) fn learn_abroad(&mut self, now: Time, from: NodeId, hello: &Hello, out: &mut Vec<Effect>) {
+        let Some(credentials) = &hello.credentials else { return };
+        let Some(domain) = credentials.list.claimed().map(|list| list.domain.key) else { return };
         let is_own = self.charter.as_ref().is_some_and(|charter| charter.domain().key == domain);
         if is_own || self.is_blocked(&from) || from == self.me {
-            return false;
+            return;
         }
         match self.role {
-            Role::Node => false,
+            Role::Node => {}
             Role::Catalogue => {
                 // A connection that is gone takes its visitor with it.
                 if self.peers.contains_key(&from) {
+                    let descriptor = hello.descriptor.as_ref();
                     self.visitors.greet(now, from, credentials, descriptor, self.config.visitors);
                 }
-                false
             }
             Role::Supernode => {
-                let mut is_news = false;
-                let proven = if let Some(partner) = self.partners.get_mut(&domain).filter(|partner| partner.is_live()) {
-                    let charter = &mut partner.charter;
-                    is_news = partners::is_short(&credentials.list) && charter.learn_list(&credentials.list, now);
-                    let proven = charter.verify(&credentials.certificate, &from, now);
-                    if let (Ok(_), Some(descriptor)) = (&proven, descriptor) {
-                        is_news |= partners::learn_descriptor(charter, descriptor, now);
-                    }
-                    proven
+                let proven = if self.partners.get_live(&domain).is_some() {
+                    self.learn_partner(now, &from, &domain, hello, out)
                 } else if self.is_configured(&from) {
-                    credentials.verify(&domain, &from, now)
+                    credentials.verify(&domain, &from, now).ok()
                 } else {
-                    return false;
+                    None
                 };
-                if is_news {
-                    self.partner_changed(now, domain, out);
+                if let Some(proven) = proven {
+                    let addresses = bounded(hello.addresses.clone());
+                    self.admit_abroad(now, from, &credentials.certificate, &proven, addresses, out);
+                    self.hear(now, &from, &hello.extensions);
                 }
-                if let Ok(proven) = proven {
-                    self.admit_abroad(
-                        now,
-                        from,
-                        &credentials.certificate,
-                        &proven,
-                        bounded(hello.addresses.clone()),
-                        out,
-                    );
-                }
-                self.hear(now, &from, &hello.extensions);
-                is_news
             }
         }
+    }
+
+    /// Takes in what a partner's node says of its domain; returns what it has proven to be.
+    fn learn_partner(
+        &mut self,
+        now: Time,
+        from: &NodeId,
+        domain: &DomainKey,
+        hello: &Hello,
+        out: &mut Vec<Effect>,
+    ) -> Option<membership::Member> {
+        let credentials = hello.credentials.as_ref()?;
+        let charter = &mut self.partners.get_mut(domain)?.charter;
+        let mut is_news = partners::is_short(&credentials.list) && charter.learn_list(&credentials.list, now);
+        let proven = charter.verify(&credentials.certificate, from, now).ok();
+        if let (Some(_), Some(descriptor)) = (&proven, &hello.descriptor) {
+            is_news |= partners::learn_descriptor(charter, descriptor, now);
+        }
+        if is_news {
+            self.partner_changed(now, *domain, out);
+        }
+        proven
     }
 
     /// Notes what a partner's supernode says of the partnership.
@@ -196,7 +200,15 @@ impl Manager {
             expires: proven.expires,
             addresses: Vec::new(),
         };
-        if is_revoked || self.is_live(now, &node) || self.realm(now, &node, &fresh).is_none() {
+        if is_revoked || self.is_live(now, &node) {
+            return;
+        }
+        if self.realm(now, &node, &fresh).is_none() {
+            // Its later certificate may make less of it.
+            if self.foreign.get(&node).is_some_and(|known| known.expires < fresh.expires) {
+                self.forget_abroad(&node, out);
+                self.announce(out);
+            }
             return;
         }
         if !self.foreign.contains_key(&node) && !self.make_room_abroad(&domain, out) {
@@ -223,6 +235,9 @@ impl Manager {
         self.foreign.insert(node, fresh);
         self.timers.set(Timer::ForeignEnds(node), expires);
         self.settle(now, node, out);
+        if !is_new {
+            return;
+        }
         if is_partner {
             self.announce(out);
             self.keep_partner(&domain, out);

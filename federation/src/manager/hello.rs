@@ -147,7 +147,7 @@ impl Manager {
             }
         }
         if !is_certified && !self.is_live(now, &from) {
-            is_news |= self.learn_abroad(now, from, hello, out);
+            self.learn_abroad(now, from, hello, out);
         }
         self.hear_of(now, &from, extensions, out);
         self.notice_rebirth(now, from, extensions, out);

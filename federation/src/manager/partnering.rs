@@ -299,13 +299,15 @@ impl Manager {
         charter: Charter,
         out: &mut Vec<Effect>,
     ) -> Result<(), Refusal> {
-        let before = self.partners.get(&domain).map(|partner| partner.said);
+        let before = self.partners.get(&domain);
+        let (theirs, last_heard) = before.map_or((None, None), |partner| (partner.theirs, partner.last_heard));
+        let before = before.map(|partner| partner.said);
         if before.is_none() && !self.make_room_for_partner(out) {
             let text = format!("there are {} partners already, and no room for more", self.config.partners);
             return Err(Refusal::new(Code::Overloaded, text));
         }
         let said = (later(now, before), self.me);
-        let partner = Partner { name, state: PartnerState::On, said, charter, theirs: None, last_heard: None };
+        let partner = Partner { name, state: PartnerState::On, said, charter, theirs, last_heard };
         self.partners.put(domain, partner);
         self.partner_changed(now, domain, out);
         Ok(())

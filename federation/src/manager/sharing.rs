@@ -106,11 +106,11 @@ impl Manager {
             if Some(domain) == own || (self.partners.get(&domain).is_none() && !self.make_room_for_partner(out)) {
                 continue;
             }
-            let state = record.state;
+            let before = self.partners.get(&domain).map(|partner| partner.state);
             if let Some(domain) = self.partners.merge(record, now) {
                 self.partner_changed(now, domain, out);
-                if self.partners.get(&domain).is_some_and(|partner| partner.state == state) {
-                    // Its supernodes are told whether it may use what is ours.
+                // Its supernodes are told whether it may use what is ours.
+                if self.partners.get(&domain).map(|partner| partner.state) != before {
                     self.spread(now, out);
                 }
             }
