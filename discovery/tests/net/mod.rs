@@ -234,12 +234,12 @@ impl Net {
         Some(asked)
     }
 
-    /// Makes all domains partners of each other, but for those switched off.
+    /// Makes all domains that have a supernode partners of each other, but for those switched off.
     pub fn partners(&mut self) {
         for n in 0..self.nodes.len() {
             let home = self.nodes[n].domain;
             let mut partners: BTreeMap<DomainKey, Partner> = BTreeMap::new();
-            for node in self.nodes.iter().filter(|node| node.domain != home) {
+            for node in self.nodes.iter().filter(|node| node.domain != home && node.role == Role::Supernode) {
                 let key = node.domain;
                 let partner = partners.entry(key).or_insert_with(|| Partner {
                     domain: Domain { key, name: name_of(&key) },
@@ -247,9 +247,7 @@ impl Net {
                     on: !self.off.contains(&(home, key)),
                     supernodes: Vec::new(),
                 });
-                if node.role == Role::Supernode {
-                    partner.supernodes.push(node.id);
-                }
+                partner.supernodes.push(node.id);
             }
             self.feed(n, Input::Partners(partners.into_values().collect()));
         }

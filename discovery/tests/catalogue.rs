@@ -1,0 +1,528 @@
+//! Publishing at a catalogue, what it gives to whom, and what is believed of it.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod net;
+
+use discovery::{Config, Input, config::Expose};
+use kernel::{DomainKey, FlavourId, Span, Time};
+use net::{Fate, Net, domain, everything, list, offer};
+use rear_proto::{
+    Answer, Code, Extensions, Flavour, Request, Signed, Signer,
+    membership::Role,
+    message::{Advertise, Offered, PublishedFlavours, Refresh, Taken, Withdraw, Withdrawn},
+    published::Published,
+};
+
+const SECOND: Span = Span::secs(1);
+/// The nodes: beta's supernode and a node of it, a catalogue of gamma's, alpha's supernode.
+const SP: usize = 0;
+const P: usize = 1;
+const K: usize = 2;
+const SC: usize = 3;
+
+fn world_with(sp: Config, k: Config, sc: Config) -> Net {
+    let mut net = Net::new();
+    net.node(domain(2), Role::Supernode, sp);
+    net.node(domain(2), Role::Node, Config::default());
+    net.node(domain(3), Role::Catalogue, k);
+    net.node(domain(1), Role::Supernode, sc);
+    net.partners();
+    net.link(SP, P);
+    net.link(SP, K);
+    net.link(SC, K);
+    net.pass(SECOND);
+    net.log.clear();
+    net
+}
+
+fn world() -> Net {
+    world_with(everything(), Config::default(), Config::default())
+}
+
+fn own(net: &mut Net, n: usize, id: u16, changes: u64) {
+    let flavour = offer(&net.nodes[n], id, 8, changes);
+    net.own(n, flavour);
+}
+
+/// Time for what a node offers to reach its supernode, and from there the catalogue.
+fn settle(net: &mut Net) {
+    net.pass(Span::secs(3));
+}
+
+fn published(answer: Answer) -> PublishedFlavours {
+    match answer {
+        Answer::Published(published) => published,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What the catalogue has for a node's domain.
+fn listed(net: &mut Net, n: usize) -> Vec<Published> {
+    let answer = net.say(n, K, Request::List(list(1, "", 256)));
+    published(answer).offers.iter().map(|offer| offer.claimed().unwrap()).collect()
+}
+
+fn changes(listed: &[Published]) -> Vec<u64> {
+    let mut changes: Vec<u64> = listed.iter().map(|offer| offer.flavour.epoch.changes).collect();
+    changes.sort_unstable();
+    changes
+}
+
+#[test]
+fn what_is_exposed_is_published_for_each_partner_and_signed_by_the_supernode() {
+    let mut net = world();
+    net.node(domain(3), Role::Supernode, Config::default());
+    net.partners();
+    own(&mut net, SP, 1, 1);
+    own(&mut net, P, 2, 1);
+    settle(&mut net);
+    let sp = net.nodes[SP].id;
+    for viewer in [SC, 4] {
+        let answer = net.say(viewer, K, Request::List(list(1, "", 256)));
+        let offers = published(answer).offers;
+        assert_eq!(offers.len(), 2);
+        for signed in offers {
+            let offer = signed.open(&sp).unwrap();
+            assert_eq!((offer.by, offer.viewer), (sp, net.nodes[viewer].domain));
+            let flavour = &offer.flavour;
+            assert_eq!((flavour.provider.node, flavour.owner, flavour.domain.key), (sp, sp, domain(2)));
+            assert!(flavour.id != net::offer(&net.nodes[P], 2, 8, 1).id, "an inner id crossed the border");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_published_without_a_rule_and_only_what_the_rule_allows() {
+    let mut net = world_with(Config::default(), Config::default(), Config::default());
+    own(&mut net, SP, 1, 1);
+    settle(&mut net);
+    assert!(listed(&mut net, SC).is_empty());
+    assert_eq!(net.nodes[K].manager.catalogued(), 0);
+
+    let rule = Expose { partners: vec!["alpha".to_owned()], what: "cpu>=8".parse().unwrap(), resale: false };
+    let mut net = world_with(Config { expose: vec![rule], ..Config::default() }, Config::default(), Config::default());
+    net.node(domain(3), Role::Supernode, Config::default());
+    net.partners();
+    own(&mut net, SP, 1, 1);
+    let small = Flavour { base: offer(&net.nodes[SP], 2, 4, 1).available, ..offer(&net.nodes[SP], 2, 4, 1) };
+    net.own(SP, small);
+    settle(&mut net);
+    assert_eq!(listed(&mut net, SC).len(), 1);
+    assert!(listed(&mut net, 4).is_empty(), "a partner that no rule names was shown something");
+}
+
+#[test]
+fn offers_for_one_domain_are_shown_to_no_other() {
+    let mut net = world();
+    net.node(domain(3), Role::Supernode, Config::default());
+    own(&mut net, SP, 1, 1);
+    settle(&mut net);
+    // Gamma's own supernode asks: nothing was published for gamma, which is no partner yet.
+    assert!(listed(&mut net, 4).is_empty());
+    // Beta itself has nothing to see there either.
+    assert!(listed(&mut net, SP).is_empty());
+    assert_eq!(listed(&mut net, SC).len(), 1);
+    let answer = net.say(4, K, subscribe("", 600));
+    assert!(matches!(answer, Answer::Snapshot(snapshot) if snapshot.offers.is_empty()));
+    own(&mut net, SP, 1, 2);
+    settle(&mut net);
+    assert!(net.sent(K, 4).is_empty(), "{:?}", net.sent(K, 4));
+}
+
+#[test]
+fn what_changes_is_published_again_and_what_ends_is_withdrawn() {
+    let mut net = world();
+    own(&mut net, P, 1, 1);
+    own(&mut net, P, 2, 1);
+    settle(&mut net);
+    own(&mut net, P, 1, 2);
+    let id = offer(&net.nodes[P], 2, 8, 1).id;
+    net.feed(P, Input::OwnGone(id));
+    settle(&mut net);
+    assert_eq!(changes(&listed(&mut net, SC)), [2]);
+    // The node dies: what it offered lapses at its supernode, and is withdrawn here.
+    net.cut(SP, P);
+    net.pass(Span::secs(65));
+    assert!(listed(&mut net, SC).is_empty());
+}
+
+#[test]
+fn a_partner_that_is_switched_off_is_shown_nothing_any_more() {
+    let mut net = world();
+    net.node(domain(3), Role::Supernode, Config::default());
+    net.partners();
+    own(&mut net, SP, 1, 1);
+    settle(&mut net);
+    net.off.insert((domain(2), domain(1)));
+    net.partners();
+    settle(&mut net);
+    assert!(listed(&mut net, SC).is_empty());
+    assert_eq!(listed(&mut net, 4).len(), 1, "the others are");
+    net.off.clear();
+    net.partners();
+    settle(&mut net);
+    assert_eq!(listed(&mut net, SC).len(), 1);
+}
+
+#[test]
+fn offers_are_signed_anew_before_they_lapse_and_not_more_often_than_that() {
+    let mut net = world();
+    for id in 0..20 {
+        own(&mut net, SP, id, 1);
+    }
+    settle(&mut net);
+    assert_eq!(net.nodes[SP].manager.signatures(), 20);
+    for _ in 0..60 {
+        net.pass(Span::secs(10));
+        assert_eq!(listed(&mut net, SC).len(), 20);
+        net.discover(SC, "");
+        assert_eq!(net.view(SC).len(), 20, "what the catalogue gives out is fresh enough to be believed");
+    }
+    let made = net.nodes[SP].manager.signatures();
+    // Each holds for a minute and is signed anew after half of it.
+    assert!((350..=440).contains(&made), "{made} signatures in ten minutes");
+}
+
+#[test]
+fn an_offer_is_signed_once_for_several_catalogues() {
+    let mut net = world();
+    net.node(domain(3), Role::Catalogue, Config::default());
+    net.link(SP, 4);
+    for id in 0..20 {
+        own(&mut net, SP, id, 1);
+    }
+    settle(&mut net);
+    assert_eq!((net.nodes[K].manager.catalogued(), net.nodes[4].manager.catalogued()), (20, 20));
+    assert_eq!(net.nodes[SP].manager.signatures(), 20);
+}
+
+#[test]
+fn a_thousand_changes_in_a_second_cost_one_signature_and_one_message() {
+    let mut net = world();
+    own(&mut net, SP, 1, 1);
+    settle(&mut net);
+    net.log.clear();
+    for n in 0..1000 {
+        own(&mut net, SP, 1, 2 + n);
+        net.pass(Span::ZERO);
+    }
+    net.pass(SECOND);
+    assert_eq!(net.sent(SP, K), ["REFRESH"]);
+    assert_eq!(net.nodes[SP].manager.signatures(), 2);
+}
+
+#[test]
+fn lost_messages_are_made_good_at_the_catalogue() {
+    for fate in [Fate::Lose, Fate::LoseAnswer, Fate::Delay, Fate::Repeat] {
+        let mut net = world();
+        own(&mut net, SP, 1, 1);
+        own(&mut net, SP, 2, 1);
+        settle(&mut net);
+        own(&mut net, SP, 1, 2);
+        let id = offer(&net.nodes[SP], 2, 8, 1).id;
+        net.feed(SP, Input::OwnGone(id));
+        let mut first = true;
+        net.pass_over(Span::secs(2), |_| if std::mem::take(&mut first) { fate } else { Fate::Arrive });
+        net.pass(Span::secs(30));
+        net.release();
+        assert_eq!(changes(&listed(&mut net, SC)), [2], "{fate:?}");
+    }
+}
+
+#[test]
+fn a_catalogue_that_restarts_is_told_again_and_one_whose_publisher_restarts_forgets() {
+    let mut net = world();
+    own(&mut net, SP, 1, 1);
+    own(&mut net, SP, 2, 1);
+    settle(&mut net);
+    net.restart(K);
+    assert_eq!(net.nodes[K].manager.catalogued(), 0);
+    settle(&mut net);
+    assert_eq!(listed(&mut net, SC).len(), 2);
+
+    net.restart(SP);
+    net.partners();
+    own(&mut net, SP, 1, 9);
+    settle(&mut net);
+    assert_eq!(changes(&listed(&mut net, SC)), [9]);
+}
+
+#[test]
+fn a_publisher_that_is_silent_is_forgotten() {
+    let mut net = world();
+    own(&mut net, SP, 1, 1);
+    settle(&mut net);
+    net.cut(SP, K);
+    net.pass(Span::secs(95));
+    assert!(listed(&mut net, SC).is_empty());
+    assert_eq!(net.nodes[K].manager.catalogued(), 0);
+}
+
+#[test]
+fn a_list_is_answered_by_selector_limit_and_what_is_excluded() {
+    let mut net = world();
+    for id in 0..10 {
+        let flavour = offer(&net.nodes[SP], id, u64::from(id % 8) + 1, 1);
+        net.own(SP, flavour);
+    }
+    settle(&mut net);
+    let answer = net.say(SC, K, Request::List(list(1, "cpu>=7", 256)));
+    assert_eq!(published(answer).offers.len(), 2);
+    let answer = published(net.say(SC, K, Request::List(list(2, "", 3))));
+    assert_eq!((answer.offers.len(), answer.partial), (3, true));
+    let mut but = list(3, "", 256);
+    but.exclude = listed(&mut net, SC).iter().take(4).map(|offer| offer.flavour.id).collect();
+    assert_eq!(published(net.say(SC, K, Request::List(but))).offers.len(), 6);
+}
+
+#[test]
+fn a_catalogue_never_asks_and_leads_nowhere() {
+    let mut net = world();
+    own(&mut net, SP, 1, 1);
+    settle(&mut net);
+    net.log.clear();
+    net.say(SC, K, Request::List(list(1, "cpu>=1000", 256)));
+    net.pass(Span::secs(5));
+    assert!(net.log.iter().all(|(from, ..)| *from != K), "{:?}", net.log);
+    assert_eq!(net.view(K), []);
+}
+
+// -- by hand: what a stranger may try -------------------------------------------------------------------------
+
+/// A catalogue (0) and two strangers' supernodes, of beta (1) and of gamma (2).
+fn bare(config: Config) -> Net {
+    let mut net = Net::new();
+    net.node(domain(1), Role::Catalogue, config);
+    net.node(domain(2), Role::Supernode, Config::default());
+    net.node(domain(3), Role::Supernode, Config::default());
+    net
+}
+
+fn signed(net: &Net, n: usize, signer: &Signer, viewer: DomainKey, at: Time, flavour: Flavour) -> Signed<Published> {
+    let by = net.nodes[n].id;
+    Signed::new(Published { by, viewer, at, flavour, extensions: Extensions::new() }, signer)
+}
+
+fn good(net: &Net, n: usize, id: u16, viewer: u8, changes: u64, at: Time) -> Signed<Published> {
+    let node = &net.nodes[n];
+    signed(net, n, &node.signer, domain(viewer), at, offer(node, id, 8, changes))
+}
+
+fn tell(net: &mut Net, n: usize, feed: u64, offers: Vec<Signed<Published>>) -> Answer {
+    let offers = offers.into_iter().map(|offer| Offered::Signed(Box::new(offer))).collect();
+    net.say(n, 0, Request::Advertise(Advertise { feed, number: 0, offers, more: false, extensions: Extensions::new() }))
+}
+
+fn more(net: &mut Net, n: usize, feed: u64, number: u64, offers: Vec<Signed<Published>>) -> Answer {
+    let offers = offers.into_iter().map(|offer| Offered::Signed(Box::new(offer))).collect();
+    net.say(n, 0, Request::Refresh(Refresh { feed, number, offers, extensions: Extensions::new() }))
+}
+
+fn seen(net: &mut Net, n: usize) -> Vec<u64> {
+    let answer = net.say(n, 0, Request::List(list(9, "", 256)));
+    let offers: Vec<Published> = published(answer).offers.iter().map(|offer| offer.claimed().unwrap()).collect();
+    changes(&offers)
+}
+
+fn subscribe(text: &str, within: u64) -> Request {
+    let (selector, within) = (text.parse().unwrap(), Span::secs(within));
+    Request::Subscribe(rear_proto::message::Subscribe { selector, within, extensions: Extensions::new() })
+}
+
+#[test]
+fn forged_and_borrowed_offers_are_not_kept_and_their_sender_is_rated() {
+    let mut net = bare(Config::default());
+    let now = net.now;
+    let (mine, other) = (net.nodes[1].signer.clone(), net.nodes[2].signer.clone());
+    let genuine = good(&net, 2, 1, 3, 1, now);
+    let flavour = offer(&net.nodes[1], 2, 8, 1);
+    let wrong = vec![
+        // Another's, carried as one's own.
+        genuine,
+        // Signed by somebody else than it says.
+        signed(&net, 1, &other, domain(3), now, flavour.clone()),
+        // Another's offer under one's own signature.
+        signed(&net, 1, &mine, domain(3), now, offer(&net.nodes[2], 3, 8, 1)),
+        // Of a domain that is not the sender's.
+        signed(
+            &net,
+            1,
+            &mine,
+            domain(3),
+            now,
+            Flavour { domain: offer(&net.nodes[2], 4, 8, 1).domain, ..flavour.clone() },
+        ),
+        // Whose is not whose it is to be had from.
+        signed(&net, 1, &mine, domain(3), now, Flavour { owner: net.nodes[2].id, ..flavour }),
+    ];
+    for (n, offer) in wrong.into_iter().enumerate() {
+        let answer = tell(&mut net, 1, n as u64 + 1, vec![offer]);
+        assert_eq!(answer, Answer::Taken(Taken { next: 1 }), "number {n}");
+        assert_eq!(seen(&mut net, 2), [], "number {n}");
+        assert_eq!(net.nodes[0].failed.len(), n + 1, "number {n}");
+    }
+    let direct = Offered::Direct(Box::new(offer(&net.nodes[1], 2, 8, 1)));
+    let message = Advertise { feed: 9, number: 0, offers: vec![direct], more: false, extensions: Extensions::new() };
+    net.say(1, 0, Request::Advertise(message));
+    assert_eq!((seen(&mut net, 2), net.nodes[0].failed.len()), (vec![], 6));
+}
+
+#[test]
+fn an_altered_offer_is_not_kept() {
+    use rear_proto::wire::codec;
+    let mut net = bare(Config::default());
+    let offer = good(&net, 1, 1, 3, 1, net.now);
+    let bytes = codec::encode(&offer);
+    for at in (3..bytes.len()).step_by(7) {
+        let mut bytes = bytes.clone();
+        bytes[at] ^= 1;
+        let Ok(altered) = codec::decode::<Signed<Published>>(&bytes) else { continue };
+        tell(&mut net, 1, at as u64, vec![altered]);
+        assert_eq!(net.nodes[0].manager.catalogued(), 0, "with byte {at} changed");
+    }
+    tell(&mut net, 1, u64::MAX, vec![offer]);
+    assert_eq!(seen(&mut net, 2), [1]);
+}
+
+#[test]
+fn of_two_states_the_later_signed_is_kept_whichever_comes_last() {
+    let mut net = bare(Config::default());
+    let (early, late) = (net.now, net.now + SECOND);
+    let (old, new) = (good(&net, 1, 1, 3, 1, early), good(&net, 1, 1, 3, 2, late));
+    net.pass(Span::secs(2));
+    tell(&mut net, 1, 1, vec![new]);
+    more(&mut net, 1, 1, 1, vec![old.clone()]);
+    assert_eq!(seen(&mut net, 2), [2]);
+    tell(&mut net, 1, 2, vec![old]);
+    assert_ne!(seen(&mut net, 2), [1], "an old signature was replayed");
+}
+
+#[test]
+fn what_was_signed_long_ago_or_is_yet_to_be_is_not_kept() {
+    let mut net = bare(Config::default());
+    net.pass(Span::secs(1000));
+    let now = net.now;
+    let ago = |span: u64| Time(now.0 - span * 1000);
+    for (at, kept) in [(ago(95), false), (ago(50), true), (now + Span::secs(20), true), (now + Span::secs(40), false)] {
+        let mut net = bare(Config::default());
+        net.pass(Span::secs(1000));
+        let offer = good(&net, 1, 1, 3, 1, at);
+        tell(&mut net, 1, 1, vec![offer]);
+        assert_eq!(seen(&mut net, 2).len(), usize::from(kept), "signed at {at:?}, at {now:?}");
+    }
+}
+
+#[test]
+fn a_signature_is_not_outlived_by_being_said_to_hold() {
+    let mut net = bare(Config::default());
+    let offer = good(&net, 1, 1, 3, 1, net.now);
+    tell(&mut net, 1, 1, vec![offer]);
+    for number in 1..12 {
+        net.pass(Span::secs(10));
+        more(&mut net, 1, 1, number, vec![]);
+        let expected = usize::from(number < 9);
+        assert_eq!(seen(&mut net, 2).len(), expected, "after {} s", number * 10);
+    }
+}
+
+#[test]
+fn what_is_not_refreshed_lapses_at_the_catalogue() {
+    let mut net = bare(Config { longest_life: Span::secs(30), ..Config::default() });
+    let offer = good(&net, 1, 1, 3, 1, net.now);
+    tell(&mut net, 1, 1, vec![offer]);
+    net.pass(Span::secs(25));
+    more(&mut net, 1, 1, 1, vec![]);
+    net.pass(Span::secs(25));
+    assert_eq!(seen(&mut net, 2), [1]);
+    net.pass(Span::secs(10));
+    assert_eq!(seen(&mut net, 2), []);
+}
+
+#[test]
+fn the_catalogues_limits_hold_and_one_publisher_crowds_out_no_other() {
+    let limits = Config {
+        catalogue_offers: 10,
+        catalogue_offers_per_domain: 6,
+        catalogue_offers_per_publisher: 4,
+        ..Config::default()
+    };
+    let mut net = bare(limits);
+    net.node(domain(2), Role::Supernode, Config::default());
+    net.node(domain(3), Role::Supernode, Config::default());
+    let kept = |net: &Net| net.nodes[0].manager.catalogued();
+    let all = |net: &Net, n: usize| (0..9).map(|id| good(net, n, id, 1, 1, net.now)).collect::<Vec<_>>();
+    for (n, expected) in [(1, 4), (3, 6), (2, 10), (4, 10)] {
+        let offers = all(&net, n);
+        tell(&mut net, n, 1, offers);
+        assert_eq!(kept(&net), expected, "after node {n}");
+    }
+    // A later state of what is kept takes no more room.
+    let again = good(&net, 1, 0, 1, 2, net.now + Span(1));
+    more(&mut net, 1, 1, 1, vec![again]);
+    assert_eq!(kept(&net), 10);
+    // Room that is given back can be taken.
+    tell(&mut net, 1, 2, vec![]);
+    let offers = all(&net, 4);
+    tell(&mut net, 4, 2, offers);
+    assert_eq!(kept(&net), 8);
+}
+
+#[test]
+fn an_offer_over_the_size_is_not_kept() {
+    let mut net = bare(Config { offer_bytes: 1000, ..Config::default() });
+    let mut large = offer(&net.nodes[1], 1, 8, 1);
+    large.properties.additional.extend((0..10).map(|n| (format!("word-{n}"), "x".repeat(100))));
+    let signed = signed(&net, 1, &net.nodes[1].signer, domain(3), net.now, large);
+    tell(&mut net, 1, 1, vec![signed]);
+    assert_eq!(net.nodes[0].manager.catalogued(), 0);
+}
+
+#[test]
+fn a_visitor_that_says_too_much_is_told_when_to_come_back() {
+    let mut net = bare(Config { told_per_minute: 5, ..Config::default() });
+    let refused = |answer: &Answer| matches!(answer, Answer::Refused(refusal) if refusal.code() == Code::Overloaded && refusal.retry_after.is_some());
+    for feed in 0..5 {
+        assert!(!refused(&tell(&mut net, 1, feed, vec![])));
+    }
+    assert!(refused(&tell(&mut net, 1, 9, vec![])));
+    assert!(!refused(&tell(&mut net, 2, 9, vec![])), "another is not held to it");
+    net.pass(Span::secs(61));
+    assert!(!refused(&tell(&mut net, 1, 10, vec![])));
+}
+
+#[test]
+fn a_publisher_withdraws_its_own_offers_alone() {
+    let mut net = bare(Config::default());
+    for n in [1, 2] {
+        let offer = good(&net, n, 1, 1, n as u64, net.now);
+        tell(&mut net, n, 1, vec![offer]);
+    }
+    let name = Withdrawn { viewer: Some(domain(1)), flavour: FlavourId(offer(&net.nodes[1], 1, 8, 1).id.0) };
+    let message = Withdraw { feed: 1, number: 1, offers: vec![name], extensions: Extensions::new() };
+    net.say(1, 0, Request::Withdraw(message));
+    net.node(domain(1), Role::Supernode, Config::default());
+    assert_eq!(seen(&mut net, 3), [2]);
+}
+
+// -- the reader's side ----------------------------------------------------------------------------------------
+
+#[test]
+fn a_consumers_supernode_believes_partners_signatures_alone() {
+    let mut net = world();
+    own(&mut net, SP, 1, 1);
+    settle(&mut net);
+    net.discover(SC, "");
+    let view = net.view(SC);
+    assert_eq!(view.iter().map(|(via, ..)| *via).collect::<Vec<_>>(), [net.nodes[K].id]);
+}
+
+#[test]
+fn an_offer_of_a_domain_that_is_no_partner_is_not_believed() {
+    let mut net = world();
+    own(&mut net, SP, 1, 1);
+    settle(&mut net);
+    // Alpha knows no partner any more; the catalogue still hands the offer out.
+    net.feed(SC, Input::Partners(Vec::new()));
+    net.discover(SC, "");
+    assert_eq!(net.view(SC), []);
+}
