@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use kernel::{ContractId, Digest, DomainKey, Key, NodeId, Time};
+use kernel::{ContractId, Digest, DomainKey, Key, NodeId, Span, Time};
 use rear_proto::{Contract, Order, Renewal, Reserved, Row, Signed, Table, local::Side, record::decode};
 
 use crate::record::{ContractRecord, HoldRecord, Name, RenewalRecord};
@@ -38,8 +38,11 @@ pub enum ProblemKind {
     Damaged,
     /// A contract is not good: a signature, a price, a term, its start.
     BadContract,
-    /// The seller of a contract was no member of the domain when it started.
+    /// Nobody who may vouched for the seller's end of the channel when a contract started: it was no member of the
+    /// domain, and no supernode of one spoke for it.
     BadEndorsement,
+    /// What a relay sold is not backed by a contract that it bought, or promises more than that.
+    BadBacking,
     /// A hold is not good.
     BadHold,
     /// A renewal is not good, is missing or belongs to no contract.
@@ -89,8 +92,12 @@ impl Kept {
     }
 }
 
+/// How far the clocks of a relay and its seller may be apart.
+const CLOCKS: Span = Span::secs(30);
+
 /// Verifies every contract, renewal and hold among these rows, where the last row of a key counts; with a domain's
-/// key, also that each seller was its member.
+/// key, also that each seller's end of the channel was vouched for: by a member's own proof, or by a supernode, of that
+/// domain or of another.
 pub fn verify<'a>(rows: impl IntoIterator<Item = &'a Row>, domain: Option<&DomainKey>) -> Audit {
     let mut ledger = Ledger::read(rows);
     let mut found = std::mem::take(&mut ledger.problems);
@@ -101,6 +108,9 @@ pub fn verify<'a>(rows: impl IntoIterator<Item = &'a Row>, domain: Option<&Domai
             let text = format!("order {} has two contracts: {first} and {id}", kept.order.key);
             found.push(problem(*id, ProblemKind::TwoContracts, text));
         }
+    }
+    for (id, kept) in &ledger.contracts {
+        ledger.verify_backing(*id, kept, &mut found);
     }
     for (id, renewals) in &ledger.renewals {
         verify_renewals(*id, ledger.contracts.get(id), renewals, &mut found);
@@ -202,6 +212,40 @@ impl Ledger {
         others.all(|other| other == first).then_some(first)
     }
 
+    /// Returns until when a contract runs with its renewals, by its seller's clock.
+    fn end(&self, id: &ContractId, contract: &Contract) -> Time {
+        let renewals = self.renewals.get(id).into_iter().flat_map(BTreeMap::values);
+        let renewed = renewals.filter_map(|renewal| renewal.claimed()).map(|renewal| renewal.term);
+        contract.start + renewed.fold(contract.term, Span::plus)
+    }
+
+    /// Verifies that what a relay sold rests on what it bought.
+    fn verify_backing(&self, id: ContractId, kept: &Kept, found: &mut Vec<Problem>) {
+        let Some(digest) = kept.contract.backed_by.filter(|_| kept.record.side == Side::Provider) else { return };
+        let mut bad = |text: String| found.push(problem(id, ProblemKind::BadBacking, text));
+        let back_id = ContractId::from(digest);
+        let Some(back) = self.contracts.get(&back_id).filter(|back| back.record.side == Side::Consumer) else {
+            return bad(format!("contract {id} is backed by {back_id}, which this node has not bought"));
+        };
+        let (front, back_contract) = (&kept.contract, &back.contract);
+        if kept.order.partition != back.order.partition {
+            bad(format!("contract {id} and {back_id}, which backs it, are over different partitions"));
+        }
+        // Each time is by its own seller's clock.
+        if front.start + CLOCKS < back_contract.start {
+            bad(format!("contract {id} starts before {back_id}, which backs it"));
+        }
+        if self.end(&id, front) > self.end(&back_id, back_contract) + CLOCKS {
+            bad(format!("contract {id} ends after {back_id}, which backs it"));
+        }
+        if back_contract.price.within(&front.price) != Some(true) {
+            bad(format!("contract {id} costs less than {back_id}, which backs it"));
+        }
+        if front.tunnel_key != back_contract.tunnel_key || kept.order.tunnel_key != back.order.tunnel_key {
+            bad(format!("contract {id} and {back_id}, which backs it, are not over one channel"));
+        }
+    }
+
     fn by_order(&self, order: &Digest) -> Option<ContractId> {
         self.contracts.iter().find(|(_, kept)| kept.contract.order.digest() == *order).map(|(id, _)| *id)
     }
@@ -220,7 +264,7 @@ fn verify_contract(id: ContractId, kept: &Kept, domain: Option<&DomainKey>, foun
         let believed = |_: &DomainKey| true;
         let endorsement = &contract.endorsement;
         if let Err(error) = endorsement.verify(&contract.tunnel_key, &order.seller, domain, believed, contract.start) {
-            let text = format!("the seller of contract {id} was no member when it started: {error}");
+            let text = format!("nobody vouched for the seller of contract {id} when it started: {error}");
             found.push(problem(id, ProblemKind::BadEndorsement, text));
         }
     }

@@ -260,10 +260,6 @@ impl Manager {
             // What is said to an earlier try may still be answered otherwise to the latest.
             _ if !current => return,
             Ok(Answer::Refused(refusal)) => (refusal, true),
-            // Who can't be reached has said nothing of what it sells: another way to that may do.
-            Err(refusal) if refusal.code() == Code::Unavailable && !purchasing => {
-                (Refusal::new(Code::Timeout, format!("{peer} can't be reached")), false)
-            }
             Err(refusal) => (refusal, false),
             Ok(_) => {
                 let refusal = Refusal::new(Code::Malformed, "the answer is none to the question");
@@ -278,6 +274,9 @@ impl Manager {
         if let Some(outcome) = refused_as(purchasing, heard, &refusal) {
             out.push(Effect::Rated { peer, outcome });
         }
+        // Who can't be reached has said nothing of what it sells: another way to that may do.
+        let unreached = !heard && refusal.code() == Code::Unavailable;
+        let refusal = if unreached { Refusal::new(Code::Timeout, format!("{peer} can't be reached")) } else { refusal };
         // An earlier try may still be on its way, to be granted after the latest was refused; and an answer that could
         // not be read may have been a grant.
         let tell = if more || purchasing || refusal.code() == Code::Malformed { Tell::Yes } else { Tell::No };

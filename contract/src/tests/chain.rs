@@ -414,7 +414,7 @@ fn crash_at(mode: Mode, node: usize, silent: bool, at: usize) -> bool {
     run.check();
     run.settle_down();
     // Every signature of every ledger is checked elsewhere, too: it takes its time.
-    if at % 8 == 0 {
+    if at.is_multiple_of(8) {
         run.check_ledgers();
     }
     run.wind_up();

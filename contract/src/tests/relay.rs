@@ -1,10 +1,10 @@
 //! What a relay does, story by story, along a chain of four: C, its supernode, the provider's supernode, the provider.
 
-use kernel::{ContractId, FlavourId, Key, Span};
+use kernel::{ContractId, FlavourId, Key, Span, Ticket};
 use rear_proto::{Answer, Code, Mode, Request, message::EndReason, story::Deed};
 
 use super::{samples::*, world::*};
-use crate::{Config, ContractState, Effect, Input, Part};
+use crate::{Config, ContractState, Effect, Input};
 
 /// The price along the chain: 0.2 at the provider, then 1 % and 2.5 % on it.
 const PRICES: [&str; 3] = ["0.20705EUR/h", "0.202EUR/h", "0.2EUR/h"];
@@ -22,16 +22,6 @@ fn traded(world: &mut World, key: u8, mode: Mode) {
         world.settle();
     }
     assert_eq!(world.refusals(key), []);
-}
-
-/// Opens the peering of all contracts: at both ends, and as the relays' routers report it.
-fn activate(world: &mut World) {
-    for node in 0..4 {
-        for view in world.live(node).into_iter().filter(|view| view.part != Part::Forwarder || view.backed_by.is_some())
-        {
-            world.give(node, Input::Activated { contract: view.id });
-        }
-    }
 }
 
 fn lives(world: &World) -> [usize; 4] {
@@ -122,7 +112,7 @@ fn release_comes_back_when_the_capacity_is_back() {
         let mut world = chain();
         world.frees_at_once = false;
         traded(&mut world, 1, mode);
-        activate(&mut world);
+        world.activate_chain();
         world.end(1);
         world.settle();
         world.free_at(SC);
@@ -142,7 +132,7 @@ fn either_end_ends_the_whole_chain() {
     for mode in [Mode::Direct, Mode::Hold] {
         let mut world = chain();
         traded(&mut world, 1, mode);
-        activate(&mut world);
+        world.activate_chain();
         world.end(1);
         world.run(Span::secs(1));
         assert_eq!(lives(&world), [0; 4]);
@@ -150,7 +140,7 @@ fn either_end_ends_the_whole_chain() {
         for node in [SC, SP, P4] {
             let mut world = chain();
             traded(&mut world, 1, mode);
-            activate(&mut world);
+            world.activate_chain();
             let allocation = *world.nodes[node].grants.keys().next().unwrap();
             world.give(node, Input::Evict { allocation });
             world.run(Span::secs(1));
@@ -166,7 +156,7 @@ fn either_end_ends_the_whole_chain() {
 fn a_channel_that_opens_makes_the_relays_contracts_active_and_keepalive_keeps_them() {
     let mut world = chain();
     traded(&mut world, 1, Mode::Direct);
-    activate(&mut world);
+    world.activate_chain();
     for relay in [SC, SP] {
         assert!(world.live(relay).iter().all(|view| view.state == ContractState::Active));
         assert_eq!(world.nodes[relay].grants.values().next().unwrap().forwarding, Some(true));
@@ -296,6 +286,12 @@ fn a_relay_that_restarts_asks_for_the_very_same_again() {
         if mode == Mode::Direct {
             assert_eq!(lives(&world), [1, 2, 2, 1]);
             world.check_chain();
+            // It counts from when it was asked at first, for so does the next hop.
+            let ends = |node: usize| {
+                let mut contracts = world.nodes[node].manager.contracts.values();
+                contracts.find(|agreement| agreement.order.buyer == id(SC)).unwrap().ends()
+            };
+            assert!(ends(SC) <= ends(SP), "{} {}", ends(SC).0, ends(SP).0);
         }
         assert_eq!(world.used(P4), 1);
     }
@@ -340,7 +336,7 @@ fn a_renewal_is_signed_at_the_far_end_first() {
     (wish.renew, wish.term) = (true, Span::secs(300));
     world.buy(wish);
     world.settle();
-    activate(&mut world);
+    world.activate_chain();
     world.run(Span::secs(1800));
     assert_eq!(lives(&world), [1, 2, 2, 1]);
     assert!(world.live(P4)[0].renewals > 5);
@@ -352,7 +348,7 @@ fn a_relay_that_restarts_is_active_again_when_both_neighbours_have_named_it() {
     for relay in [SC, SP] {
         let mut world = chain();
         traded(&mut world, 1, Mode::Direct);
-        activate(&mut world);
+        world.activate_chain();
         world.crash(relay);
         assert!(world.live(relay).iter().all(|view| view.state == ContractState::Signed));
         assert_eq!(count(&world, relay, |effect| matches!(effect, Effect::Join { .. })), 2);
@@ -371,7 +367,7 @@ fn a_neighbour_that_is_gone_takes_the_chain_with_it() {
         for mode in [Mode::Direct, Mode::Hold] {
             let mut world = chain();
             traded(&mut world, 1, mode);
-            activate(&mut world);
+            world.activate_chain();
             world.give(at, Input::MemberGone { node: id(gone) });
             world.run(Span::secs(100));
             assert_eq!(lives(&world), [0; 4]);
@@ -384,7 +380,7 @@ fn a_neighbour_that_is_gone_takes_the_chain_with_it() {
 fn a_hop_that_is_lost_releases_both_ways() {
     let mut world = chain();
     traded(&mut world, 1, Mode::Direct);
-    activate(&mut world);
+    world.activate_chain();
     world.run(Span::secs(30));
     world.cut = Some((SC, SP));
     world.run(Span::secs(130));
@@ -399,8 +395,8 @@ fn what_a_relay_has_of_one_alone_after_a_crash_is_ended() {
     // No crash of this program can leave this: the rows of both are in one batch. A damaged table can.
     let mut world = chain();
     traded(&mut world, 1, Mode::Direct);
-    activate(&mut world);
-    let front = world.live(SC).into_iter().find(|view| view.backed_by.is_some() && view.buyer == id(C)).unwrap();
+    world.activate_chain();
+    let front = world.live(SC).into_iter().find(|view| view.buyer == id(C)).unwrap();
     let back = world.live(SC).into_iter().find(|view| view.id != front.id).unwrap();
     let lost = |id: ContractId| move |(_, key): &(rear_proto::Table, Vec<u8>)| key[..] != *id.as_bytes();
     world.nodes[SC].tables.retain(|key, _| lost(back.id)(key));
@@ -408,4 +404,143 @@ fn what_a_relay_has_of_one_alone_after_a_crash_is_ended() {
     world.run(Span::secs(100));
     assert_eq!(lives(&world), [0; 4]);
     world.check_chain();
+}
+
+#[test]
+fn a_renewal_goes_one_hop_on_once_and_release_beats_it() {
+    let mut world = chain();
+    traded(&mut world, 1, Mode::Direct);
+    world.activate_chain();
+    let contract = world.live(C)[0].id;
+    world.give(C, Input::RenewByHand { ticket: Ticket(7), contract });
+    let ask = world.wire.pop_front().unwrap();
+    world.deliver(ask.clone());
+    world.deliver(ask);
+    assert_eq!(world.wire.len(), 1, "forwarded once");
+    world.end(1);
+    world.run(Span::secs(1));
+    assert_eq!(lives(&world), [0; 4]);
+    assert_eq!(world.ends(1), [EndReason::Released]);
+    world.check_chain();
+}
+
+#[test]
+fn a_relay_renews_nothing_by_itself() {
+    let mut world = chain();
+    traded(&mut world, 1, Mode::Direct);
+    let back = world.live(SC).into_iter().find(|view| view.buyer == id(SC)).unwrap().id;
+    world.give(SC, Input::RenewByHand { ticket: Ticket(7), contract: back });
+    let refused = |effect: &Effect| matches!(effect, Effect::Respond { ticket: Ticket(7), result: Err(_) });
+    assert_eq!(count(&world, SC, refused), 1);
+    assert!(world.wire.is_empty());
+}
+
+#[test]
+fn a_renewal_that_the_far_end_refuses_is_refused_everywhere() {
+    let mut world = chain();
+    traded(&mut world, 1, Mode::Direct);
+    world.activate_chain();
+    world.give(P4, Input::Storage { ok: false });
+    let contract = world.live(C)[0].id;
+    world.give(C, Input::RenewByHand { ticket: Ticket(7), contract });
+    world.settle();
+    let refused = |effect: &Effect| matches!(effect, Effect::Respond { ticket: Ticket(7), result: Err(_) });
+    assert_eq!(count(&world, C, refused), 1);
+    assert!((0..4).all(|node| world.live(node).iter().all(|view| view.renewals == 0)));
+    world.give(P4, Input::Storage { ok: true });
+    world.run(Span::secs(30));
+    assert!((0..4).all(|node| world.live(node).iter().all(|view| view.renewals == 1)), "it is asked for again");
+    world.check_chain();
+}
+
+#[test]
+fn a_far_end_that_renews_for_less_is_not_outlived() {
+    let mut world = chain();
+    traded(&mut world, 1, Mode::Direct);
+    world.activate_chain();
+    // The relays' own terms differ by a margin: each renewal keeps that, however often.
+    for _ in 0..5 {
+        let contract = world.live(C)[0].id;
+        world.give(C, Input::RenewByHand { ticket: Ticket(7), contract });
+        world.settle();
+        world.check_chain();
+    }
+    assert_eq!(world.live(P4)[0].renewals, 5);
+}
+
+#[test]
+fn a_purchase_goes_one_hop_on_once() {
+    let mut world = chain();
+    world.buy(wish(id(SC), 1, Mode::Hold));
+    world.settle();
+    world.purchase(1);
+    let ask = world.wire.pop_front().unwrap();
+    world.deliver(ask.clone());
+    world.deliver(ask);
+    assert_eq!(world.wire.len(), 1, "forwarded once");
+    world.settle();
+    assert_eq!(lives(&world), [1, 2, 2, 1]);
+    world.check_chain();
+}
+
+#[test]
+fn a_purchase_that_fails_one_hop_on_ends_the_hold_everywhere() {
+    let mut world = chain();
+    world.buy(wish(id(SC), 1, Mode::Hold));
+    world.settle();
+    world.give(P4, Input::Storage { ok: false });
+    world.purchase(1);
+    world.run(Span::secs(1));
+    assert_eq!(world.refusals(1), [Code::Storage]);
+    assert_eq!((lives(&world), world.used(P4)), ([0; 4], 0));
+    world.check_chain();
+}
+
+#[test]
+fn a_hold_that_the_far_end_ends_is_over_everywhere() {
+    let mut world = chain();
+    world.buy(wish(id(SC), 1, Mode::Hold));
+    world.settle();
+    let allocation = *world.nodes[P4].grants.keys().next().unwrap();
+    world.give(P4, Input::Evict { allocation });
+    world.run(Span::secs(1));
+    assert_eq!(world.ends(1), [EndReason::Released]);
+    assert!([SC, SP].iter().all(|node| world.nodes[*node].grants.is_empty()));
+    world.check_chain();
+}
+
+#[test]
+fn a_discovery_that_answers_late_or_no_changes_nothing() {
+    let mut world = chain();
+    world.nodes[SC].ponders = true;
+    world.buy(wish(id(SC), 1, Mode::Direct));
+    world.settle();
+    let asked = |effect: &Effect| match effect {
+        Effect::Resolve { allocation, .. } => Some(*allocation),
+        _ => None,
+    };
+    let allocation = world.nodes[SC].told.iter().find_map(asked).unwrap();
+    world.end(1);
+    world.settle();
+    assert_eq!(world.ends(1), []);
+    let way = Err(rear_proto::Refusal::from(Code::NotFound));
+    world.give(SC, Input::Resolved { allocation, way: way.clone() });
+    world.give(SC, Input::Resolved { allocation, way });
+    world.settle();
+    assert_eq!(world.ends(1), [EndReason::Released]);
+    world.check_chain();
+}
+
+#[test]
+fn a_contract_is_backed_by_one_in_the_ledger_that_is_as_good() {
+    let mut world = chain();
+    traded(&mut world, 1, Mode::Direct);
+    traded(&mut world, 2, Mode::Hold);
+    let ledger = &world.nodes[SC].ledger;
+    assert_eq!(crate::audit::verify(ledger, Some(&domain_key())).problems, []);
+    let back = world.live(SC).into_iter().find(|view| view.buyer == id(SC)).unwrap().id;
+    let without: Vec<_> = ledger.iter().filter(|row| row.key != back.as_bytes()).cloned().collect();
+    let problems = crate::audit::verify(&without, Some(&domain_key())).problems;
+    let kinds: Vec<_> = problems.iter().map(|problem| problem.kind).collect();
+    assert_eq!(kinds, [crate::audit::ProblemKind::BadBacking]);
 }

@@ -9,7 +9,7 @@ use rear_proto::{
     local::{Caller, Onward, Partner, Side, Way, Wish},
     membership::Role,
     message::EndReason,
-    price::Margin,
+    price::{Margin, Rate},
     story::Deed,
     wire::codec,
 };
@@ -108,6 +108,8 @@ pub(super) struct World {
     next_ticket: u64,
     /// Answers to questions that the test itself asked.
     pub(super) replies: BTreeMap<Ticket, Answer>,
+    /// Whether the two domains have suspended each other.
+    pub(super) suspended: bool,
     /// The link over which nothing gets.
     pub(super) cut: Option<(usize, usize)>,
     /// Whether capacity is free as soon as it is closed.
@@ -165,6 +167,7 @@ impl World {
             tickets: BTreeMap::new(),
             next_ticket: 0,
             replies: BTreeMap::new(),
+            suspended: false,
             cut: None,
             frees_at_once: true,
         }
@@ -187,7 +190,9 @@ impl World {
                     rows.push(row);
                     None
                 }
-                Effect::Reserve { allocation, partition, .. } => Some(self.reserve(node, allocation, &partition)),
+                Effect::Reserve { allocation, partition, ceiling, .. } => {
+                    Some(self.reserve(node, allocation, &partition, &ceiling))
+                }
                 Effect::Resolve { allocation, flavour, caller: _ } if !self.nodes[node].ponders => {
                     Some(Input::Resolved { allocation, way: Ok(self.way(node, flavour)) })
                 }
@@ -243,7 +248,17 @@ impl World {
         }
     }
 
-    fn reserve(&mut self, node: usize, allocation: AllocationId, partition: &kernel::Resources) -> Input {
+    fn reserve(
+        &mut self,
+        node: usize,
+        allocation: AllocationId,
+        partition: &kernel::Resources,
+        ceiling: &Rate,
+    ) -> Input {
+        let price = rate("0.2EUR/h");
+        if price.within(ceiling) != Some(true) {
+            return Input::Denied { allocation, refusal: Code::PriceTooLow.into() };
+        }
         let cores = u64::try_from(partition.cpu.nanos() / 1_000_000_000).unwrap();
         if self.used(node) + cores > POOL {
             return Input::Denied { allocation, refusal: Refusal::new(Code::Unavailable, "there is no room") };
@@ -251,7 +266,7 @@ impl World {
         let before =
             self.nodes[node].grants.insert(allocation, Grant { cores, contract: None, closed: None, forwarding: None });
         assert_eq!(before, None, "granted twice");
-        Input::Granted { allocation, price: rate("0.2EUR/h"), epoch: Epoch::default() }
+        Input::Granted { allocation, price, epoch: Epoch::default() }
     }
 
     fn speak(&mut self, node: usize, word: Effect) {
@@ -296,7 +311,7 @@ impl World {
     fn caller(&self, to: usize, from: &NodeId) -> Caller {
         let to = &self.nodes[to].birth;
         match self.nodes.iter().map(|node| &node.birth).find(|birth| signer(birth.number).id() == *from) {
-            Some(from) if from.home != to.home => Caller::Partner { domain: domain(from.home), on: true },
+            Some(from) if from.home != to.home => Caller::Partner { domain: domain(from.home), on: !self.suspended },
             Some(from) => Caller::Member(from.role),
             None => Caller::Member(Role::Node),
         }
@@ -417,6 +432,23 @@ impl World {
     /// Lets time pass on a wire that works.
     pub(super) fn run(&mut self, span: Span) {
         self.pass(span, true);
+    }
+
+    /// Gives a node other settings, from its start on.
+    pub(super) fn set_config(&mut self, node: usize, config: Config) {
+        self.nodes[node].birth.config = config;
+        self.crash(node);
+    }
+
+    /// Opens the peering of all contracts of a chain: at both ends, and as the relays' routers report it.
+    pub(super) fn activate_chain(&mut self) {
+        for node in 0..self.nodes.len() {
+            for view in self.live(node) {
+                if view.part != Part::Forwarder || view.role == Side::Provider {
+                    self.give(node, Input::Activated { contract: view.id });
+                }
+            }
+        }
     }
 
     /// Kills a node and starts it anew from its disk.
