@@ -280,10 +280,12 @@ impl Agent {
         self.boxes.mail.push_back(mail);
     }
 
-    /// Tells REAR what this node is called, as it is to stand in its flavours.
+    /// Tells REAR and Discovery what this node is called, as it is to stand in what it offers and in what it shows.
     fn name(&mut self, now: Time, addresses: Vec<String>) {
         if let Some(status) = self.managers.federation.status(now) {
             let domain = status.domain;
+            let named = discovery::Input::Named { domain: domain.clone(), addresses: addresses.clone() };
+            self.boxes.mail.push_back(Mail::Discovery(named));
             self.boxes.mail.push_back(Mail::Rear(rear::Input::Named { domain, addresses }));
         }
     }

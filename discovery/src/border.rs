@@ -75,6 +75,14 @@ impl Border {
         }
     }
 
+    /// Takes in what the domain is called, and where this node is; says whether that is news.
+    pub(crate) fn named(&mut self, domain: Domain, addresses: Vec<String>) -> bool {
+        let news = self.home != domain || self.here.addresses != addresses;
+        self.home = domain;
+        self.here.addresses = addresses;
+        news
+    }
+
     /// Takes in who the partners are.
     pub(crate) fn partners_are(&mut self, partners: Vec<Partner>) {
         self.partners = partners;

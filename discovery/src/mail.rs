@@ -3,7 +3,7 @@
 use kernel::{AllocationId, AskId, FlavourId, NodeId, RequestId, Span, Ticket};
 use rear_proto::{
     Answer, Flavour, Mismatch, Refusal, Request, Row, Selector, Trace,
-    flavour::Party,
+    flavour::{Domain, Party},
     local::{Caller, Candidate, DomainSecret, Outcome, Partner, Pick, Realm, Way},
     membership::Role,
     message::List,
@@ -18,6 +18,13 @@ pub enum Input {
     OwnChanged(Box<Flavour>),
     /// From REAR: an own flavour is no longer offered.
     OwnGone(FlavourId),
+    /// What this node's domain is called, and where this node is to be found.
+    Named {
+        /// The domain.
+        domain: Domain,
+        /// This node's addresses.
+        addresses: Vec<String>,
+    },
     /// From REAR: look into the index.
     Find {
         /// For which request.

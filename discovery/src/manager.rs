@@ -266,6 +266,11 @@ impl kernel::Manager for Manager {
                 self.index.remove(&(self.me, flavour));
                 self.telling.changed((self.me, flavour));
             }
+            Input::Named { domain, addresses } => {
+                if self.border.named(domain, addresses) {
+                    self.exposed(now);
+                }
+            }
             Input::Find { request, pick, k, max_age } => {
                 out.push(found(request, self.find(now, &pick, k, max_age)));
             }
