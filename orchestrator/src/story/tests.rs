@@ -140,6 +140,38 @@ fn each_story_is_numbered_and_told_as_its_table_has_it() {
     }
 }
 
+/// Who does each step, in the words of `docs/workflows.md`: `11-13 SP` for several in a row.
+#[track_caller]
+fn check_actors(way: Way, expected: &str) {
+    let mut runs: Vec<(u8, u8, &str)> = Vec::new();
+    for (number, actor, _) in table(way.story()) {
+        let name = match actor {
+            Actor::C => "C",
+            Actor::P => "P",
+            Actor::S => "S",
+            Actor::SP => "SP",
+            Actor::K => "K",
+        };
+        match runs.last_mut() {
+            Some((_, last, who)) if *who == name => *last = *number,
+            _ => runs.push((*number, *number, name)),
+        }
+    }
+    let run = |(first, last, name): (u8, u8, &str)| {
+        if first == last { format!("{first} {name}") } else { format!("{first}-{last} {name}") }
+    };
+    assert_eq!(runs.into_iter().map(run).collect::<Vec<_>>().join(", "), expected);
+}
+
+#[test]
+fn each_step_is_done_by_whom_the_documents_name() {
+    check_actors(Way::Direct, "1-7 C, 8-9 P, 10-14 C, 15-18 P, 19-22 C, 23-26 P, 27-31 C");
+    check_actors(Way::ThroughSupernode, "1-7 C, 8-10 S, 11-14 C, 15 S, 15-18 P, 18 S, 19-22 C, 23-26 P, 27-31 C");
+    let agreed = "16-20 C, 21 S, 22 SP, 23-26 P, 27 SP, 28 S, 29-32 C, 33-36 P, 37-41 C";
+    check_actors(Way::Abroad, &format!("1-7 C, 8-10 S, 11-13 SP, 14-15 S, {agreed}"));
+    check_actors(Way::Catalogue, &format!("1-7 C, 8-10 S, 11-12 K, 13-15 S, {agreed}"));
+}
+
 #[test]
 fn no_number_is_left_out() {
     for (way, last) in [(Way::Direct, 31), (Way::OfSupernode, 31), (Way::Abroad, 41), (Way::Catalogue, 41)] {
