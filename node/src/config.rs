@@ -193,6 +193,15 @@ impl Config {
         for offer in &self.offer {
             offer.check().map_err(|error| format!("in [[offer]]: {error}"))?;
         }
+        let name = |section: &str, name: &str, also: &str| {
+            let is_name = name == also || rear_proto::door::partner_name(name).is_ok();
+            let wrong = || format!("{section}: '{name}' is neither \"{also}\" nor what a partner can be called");
+            if is_name { Ok(()) } else { Err(wrong()) }
+        };
+        for rule in &self.discovery.expose {
+            rule.partners.iter().try_for_each(|partner| name("discovery.expose", partner, "*"))?;
+        }
+        self.discovery.subscribe.iter().try_for_each(|wish| name("discovery.subscribe", &wish.to, "catalogues"))?;
         if self.transport.ping_failures < 2 {
             return Err("transport.ping-failures: at least 2 pings must fail before a connection is closed".to_owned());
         }

@@ -286,3 +286,123 @@ async fn a_full_disk_is_a_refusal_and_loses_nothing() {
     refused(&waited, 1, &["failed", "Storage"]);
     assert_eq!(available(&provider).await, before);
 }
+
+/// Returns what a node keeps of its partners.
+async fn partners(node: &Node) -> Vec<(String, Value, Value)> {
+    let table = node.get("/v1/partners").await.unwrap();
+    rows(&table).iter().map(|one| (text(one, "name").to_owned(), one["key"].clone(), one["usedBy"].clone())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partner_that_can_not_be_is_refused_by_name_and_changes_nothing() {
+    let sandbox = support::sandbox();
+    let sa = sandbox.found_as("sa", "alpha", "supernode", "").await.unwrap();
+    let sb = sandbox.found_as("sb", "beta", "supernode", "").await.unwrap();
+    let sc = sandbox.found_as("sc", "gamma", "supernode", "").await.unwrap();
+    sandbox.befriend(&sa, &sb, "beta", "alpha").await.unwrap();
+    let before = (partners(&sa).await, partners(&sb).await);
+    let invite = async |node: &Node, name: &str, ttl: &str| {
+        node.expect(&["partner", "invite", "--name", name, "--ttl", ttl]).await.unwrap().trim().to_owned()
+    };
+    let accept = async |node: &Node, token: &str, name: &str, code: i32, words: &[&str]| {
+        // With '=', so that a hyphen begins no flag.
+        let name = format!("--name={name}");
+        refused(&node.command(&["partner", "accept", token, &name]).await.unwrap(), code, words);
+    };
+
+    // What is no token.
+    let token = invite(&sa, "gamma", "1h").await;
+    for text in ["nonsense", "tombolo-partner-AAAA", &token[..token.len() - 3]] {
+        accept(&sc, text, "alpha", 2, &["partner token"]).await;
+    }
+    let join = sa.json(&["domain", "invite"]).await.unwrap();
+    accept(&sc, text(&join, "token"), "alpha", 2, &["partner token"]).await;
+    refused(&sc.command(&["init", "--join", &token]).await.unwrap(), 2, &["join token"]);
+    // What is no name, or somebody's already.
+    for name in ["Alpha", "", "al pha", "-alpha", "alpha-", "../alpha", &"a".repeat(64)] {
+        accept(&sc, &token, name, 1, &["name"]).await;
+        let invite = sa.command(&["partner", "invite", &format!("--name={name}")]).await.unwrap();
+        assert_eq!((invite.code, invite.stdout.as_str()), (Some(1), ""), "{name}: {invite:?}");
+    }
+    for name in ["beta", "alpha"] {
+        refused(&sa.command(&["partner", "invite", "--name", name]).await.unwrap(), 1, &[name]);
+    }
+    accept(&sc, &token, "gamma", 1, &["gamma"]).await;
+    // Whom there is nothing to become partners with.
+    accept(&sa, &token, "other", 1, &["alpha", "own"]).await;
+    accept(&sb, &token, "other", 1, &["alpha"]).await;
+    // What is over, or was never given.
+    let over = invite(&sa, "delta", "1ms").await;
+    accept(&sc, &over, "alpha", 1, &["expired"]).await;
+    // Whose wish it is not, and whose it is not either.
+    for args in
+        [&["partner", "suspend", "nobody"][..], &["partner", "resume", "nobody"], &["partner", "remove", "nobody"]]
+    {
+        refused(&sa.command(args).await.unwrap(), 1, &["NotFound", "nobody"]);
+    }
+    for name in ["", "a/b", "..", "beta/suspend", "?", "%2e%2e"] {
+        refused(&sa.command(&["partner", "remove", name]).await.unwrap(), 1, &["NotFound"]);
+    }
+    for args in [&["partner"][..], &["partner", "invite"], &["partner", "accept", &token], &["partner", "suspend"]] {
+        assert_eq!(sa.command(args).await.unwrap().code, Some(2), "{args:?}");
+    }
+    assert_eq!((partners(&sa).await, partners(&sb).await), before, "nothing has changed");
+    assert!(partners(&sc).await.is_empty());
+
+    // And the token is as good as it was, once.
+    sc.expect(&["partner", "accept", &token, "--name", "alpha"]).await.unwrap();
+    let sd = sandbox.found_as("sd", "delta", "supernode", "").await.unwrap();
+    accept(&sd, &token, "alpha", 1, &["alpha"]).await;
+    assert!(partners(&sd).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partners_are_the_business_of_supernodes_that_run() {
+    let sandbox = support::sandbox();
+    let mut sa = sandbox.found_as("sa", "alpha", "supernode", "").await.unwrap();
+    let node = sandbox.join("node", &sa, "").await.unwrap();
+    let other = sandbox.found("other", "beta", "").await.unwrap();
+    let token = sa.expect(&["partner", "invite", "--name", "beta"]).await.unwrap();
+    let accept = ["partner", "accept", token.trim(), "--name", "alpha"];
+    for plain in [&node, &other] {
+        refused(
+            &plain.command(&["partner", "invite", "--name", "gamma"]).await.unwrap(),
+            1,
+            &["NotAMember", "supernode"],
+        );
+        refused(&plain.command(&accept).await.unwrap(), 1, &["supernode"]);
+        for verb in ["suspend", "resume", "remove"] {
+            let answer = plain.command(&["partner", verb, "gamma"]).await.unwrap();
+            refused(&answer, 1, &[]);
+        }
+    }
+    // Nobody answers at the token's address.
+    let sb = sandbox.found_as("sb", "gamma", "supernode", "[federation]\naccept-deadline = \"2s\"\n").await.unwrap();
+    sa.stop().await.unwrap();
+    refused(&sb.command(&accept).await.unwrap(), 1, &["alpha"]);
+    assert!(partners(&sb).await.is_empty());
+    refused(&sa.command(&accept).await.unwrap(), 3, &["no daemon"]);
+    refused(&sa.command(&["partner", "list"]).await.unwrap(), 3, &["no daemon"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_setting_of_the_border_that_makes_no_sense_is_named_with_its_line() {
+    let sandbox = support::sandbox();
+    let node = at_rest(&sandbox, "").await;
+    let config = node.dir().join("config.toml");
+    let cases = [
+        ("[discovery]\nmargin = \"a lot\"\n", &["config.toml, line 2", "2.5%"][..]),
+        ("[[discovery.expose]]\nwhat = \"\"\n", &["config.toml, line 1", "partners"]),
+        ("[[discovery.expose]]\npartners = [\"*\"]\nwhat = \"cpu>>2\"\n", &["config.toml, line 3", "cpu>>2"]),
+        ("[[discovery.expose]]\npartners = [\"*\"]\nfor = 1\n", &["config.toml, line 3", "for"]),
+        ("[[discovery.expose]]\npartners = [\"Beta!\"]\n", &["config.toml", "discovery.expose", "Beta!"]),
+        ("[[discovery.subscribe]]\nto = \"be ta\"\n", &["config.toml", "discovery.subscribe", "be ta"]),
+        ("[federation]\ncatalogues = [\"/ip4/192.0.2.1/udp/7401/quic-v1\"]\n", &["config.toml, line 2", "/p2p/"]),
+        ("announce = \"maybe\"\n", &["config.toml, line 1", "maybe"]),
+        ("role = \"king\"\n", &["config.toml, line 1", "king"]),
+    ];
+    for (text, words) in cases {
+        fs::write(&config, text).unwrap();
+        refused(&node.command(&["run"]).await.unwrap(), 1, words);
+    }
+}
