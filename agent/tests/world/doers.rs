@@ -11,6 +11,7 @@ use rear_proto::{
 use super::{
     Due, Waiter, World,
     net::{Arrival, Said},
+    seeds::width,
 };
 
 impl World {
@@ -18,7 +19,7 @@ impl World {
     pub(super) fn output(&mut self, node: usize, output: Output) {
         if self.verbose {
             let text = format!("{output:?}");
-            self.note(|| format!("  {node} ► {}", text.chars().take(300).collect::<String>()));
+            self.note(|| format!("  {node} ► {}", text.chars().take(width()).collect::<String>()));
         }
         self.watch_output(node, &output);
         let life = self.nodes[node].starts;

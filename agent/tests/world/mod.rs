@@ -371,7 +371,7 @@ impl World {
         let now = self.nodes[node].clock.tell(self.now);
         if self.verbose && self.nodes[node].agent.is_some() {
             let text = format!("{event:?}");
-            self.note(|| format!("  {node} ◄ {}", text.chars().take(300).collect::<String>()));
+            self.note(|| format!("  {node} ◄ {}", text.chars().take(seeds::width()).collect::<String>()));
         }
         let Some(agent) = &mut self.nodes[node].agent else { return };
         let batch = agent.handle(now, event);

@@ -16,6 +16,12 @@ pub(crate) fn seeds(given: Range<u64>) -> Range<u64> {
     }
 }
 
+/// Returns how much of each event is told in a trace: as many characters as `TOMBOLO_TRACE` says, if over one.
+pub(crate) fn width() -> usize {
+    let wished = std::env::var("TOMBOLO_TRACE").ok().and_then(|text| text.parse().ok());
+    wished.filter(|width| *width > 1).unwrap_or(300)
+}
+
 /// Tells how a run that fails is repeated.
 pub(crate) struct Tells {
     pub(crate) test: &'static str,
