@@ -186,14 +186,14 @@ impl Default for Config {
             disbelieved: 256,
             feed_every: Span::secs(1),
             feed_deadline: Span::secs(10),
-            feed_offers: 4096,
+            feed_offers: 16_384,
             subscribe: Vec::new(),
             subscribe_within: Span::secs(600),
             subscribers: 256,
             told_per_minute: 240,
             catalogue_offers: 100_000,
-            catalogue_offers_per_domain: 16_384,
-            catalogue_offers_per_publisher: 4096,
+            catalogue_offers_per_domain: 32_768,
+            catalogue_offers_per_publisher: 16_384,
         }
     }
 }

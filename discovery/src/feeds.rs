@@ -338,7 +338,7 @@ impl Feed {
         {
             looks += 1;
             let has_room = self.said.len() < pace.most || self.said.contains_key(&item);
-            let shown = look(&item).filter(|shown| has_room && shown.bytes <= pace.offer_bytes);
+            let shown = has_room.then(|| look(&item)).flatten().filter(|shown| shown.bytes <= pace.offer_bytes);
             let Some(shown) = shown else {
                 self.retract(&item);
                 continue;

@@ -96,6 +96,18 @@ impl Inbox {
         }
     }
 
+    /// An offer has lapsed: its sender has been silent. When all have, nothing is left that a late message could undo,
+    /// and its next feed is the one, whatever its id: it may have been restored from a copy, and count from there.
+    pub(crate) fn lapsed(&mut self, from: &NodeId, offer: &Told) {
+        self.untold(from, offer);
+        if let Some(sender) = self.0.get_mut(from)
+            && sender.told.is_empty()
+            && sender.snapshot.is_none()
+        {
+            (sender.feed, sender.next) = (None, 0);
+        }
+    }
+
     /// Ends a snapshot and returns what its sender told before and does not tell any more.
     pub(crate) fn whole(&mut self, from: &NodeId) -> Vec<Told> {
         let Some(sender) = self.0.get_mut(from) else { return Vec::new() };

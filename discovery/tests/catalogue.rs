@@ -6,6 +6,7 @@ mod net;
 use discovery::{Config, Input, config::Expose};
 use kernel::{DomainKey, FlavourId, Span, Time};
 use net::{Fate, Net, domain, everything, list, offer};
+use proptest::prelude::*;
 use rear_proto::{
     Answer, Code, Extensions, Flavour, Request, Signed, Signer,
     membership::Role,
@@ -287,6 +288,34 @@ fn a_catalogue_never_asks_and_leads_nowhere() {
     assert_eq!(net.view(K), []);
 }
 
+#[test]
+fn a_refresh_that_comes_just_too_late_brings_an_offer_back() {
+    let mut net = world();
+    own(&mut net, P, 1, 1);
+    settle(&mut net);
+    // All that the node says is lost for a while; then it is heard again just after its offers have lapsed.
+    let id = net.nodes[P].id;
+    let lapse = net.nodes[SP].manager.candidates(net.now).find(|seen| seen.flavour.owner == id).unwrap().expires_in;
+    net.pass_over(lapse.plus(Span::millis(500)), |packet| if packet.from == P { Fate::Lose } else { Fate::Arrive });
+    net.restart_link(SP, P);
+    settle(&mut net);
+    assert_eq!(changes(&listed(&mut net, SC)), [1]);
+}
+
+#[test]
+fn a_publisher_that_counts_its_lives_anew_is_heard_again_when_what_it_said_has_lapsed() {
+    let mut net = bare(Config::default());
+    let offer = good(&net, 1, 1, 3, 1, net.now);
+    tell(&mut net, 1, 1000, vec![offer]);
+    let offer = good(&net, 1, 2, 3, 2, net.now);
+    tell(&mut net, 1, 7, vec![offer]);
+    assert_eq!(seen(&mut net, 2), [1]);
+    net.pass(Span::secs(100));
+    let offer = good(&net, 1, 2, 3, 2, net.now);
+    tell(&mut net, 1, 8, vec![offer]);
+    assert_eq!(seen(&mut net, 2), [2]);
+}
+
 // -- by hand: what a stranger may try -------------------------------------------------------------------------
 
 /// A catalogue (0) and two strangers' supernodes, of beta (1) and of gamma (2).
@@ -525,4 +554,99 @@ fn an_offer_of_a_domain_that_is_no_partner_is_not_believed() {
     net.feed(SC, Input::Partners(Vec::new()));
     net.discover(SC, "");
     assert_eq!(net.view(SC), []);
+}
+
+// -- whatever happens -----------------------------------------------------------------------------------------
+
+#[derive(Debug, Clone)]
+enum Happening {
+    Offer(bool, u16),
+    Gone(bool, u16),
+    Pass(u64, Vec<u8>),
+    Late,
+    Switch,
+    Restart(usize),
+    Cut(bool),
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        4 => (any::<bool>(), 0..5u16).prop_map(|(at, id)| Happening::Offer(at, id)),
+        2 => (any::<bool>(), 0..5u16).prop_map(|(at, id)| Happening::Gone(at, id)),
+        6 => (0..30_000u64, proptest::collection::vec(0..5u8, 8)).prop_map(|(span, fates)| Happening::Pass(span, fates)),
+        1 => Just(Happening::Late),
+        1 => Just(Happening::Switch),
+        1 => (0..3usize).prop_map(Happening::Restart),
+        1 => any::<bool>().prop_map(Happening::Cut),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_is_lost_or_late_the_catalogue_comes_to_have_what_is_shown(
+        happenings in proptest::collection::vec(happening(), 1..30)
+    ) {
+        let mut net = world();
+        let mut truth = std::collections::BTreeMap::new();
+        let mut changes_made = 1;
+        for happening in happenings {
+            match happening {
+                Happening::Offer(at, id) => {
+                    changes_made += 1;
+                    // Nobody's ids are another's.
+                    let (n, id) = if at { (SP, id) } else { (P, id + 100) };
+                    truth.insert((n, id), changes_made);
+                    own(&mut net, n, id, changes_made);
+                }
+                Happening::Gone(at, id) => {
+                    let (n, id) = if at { (SP, id) } else { (P, id + 100) };
+                    truth.remove(&(n, id));
+                    let id = offer(&net.nodes[n], id, 8, 1).id;
+                    net.feed(n, Input::OwnGone(id));
+                }
+                Happening::Pass(span, fates) => {
+                    let mut fates = fates.into_iter();
+                    net.pass_over(Span::millis(span), |_| match fates.next() {
+                        Some(0) => Fate::Lose,
+                        Some(1) => Fate::LoseAnswer,
+                        Some(2) => Fate::Repeat,
+                        Some(3) => Fate::Delay,
+                        Some(_) | None => Fate::Arrive,
+                    });
+                }
+                Happening::Late => net.release(),
+                Happening::Switch => {
+                    let relation = (domain(2), domain(1));
+                    if !net.off.remove(&relation) {
+                        net.off.insert(relation);
+                    }
+                    net.partners();
+                }
+                Happening::Restart(n) => {
+                    net.delayed.clear();
+                    net.restart(n);
+                    net.partners();
+                    for ((at, id), changes) in truth.clone() {
+                        if at == n {
+                            own(&mut net, n, id, changes);
+                        }
+                    }
+                }
+                Happening::Cut(inner) => {
+                    net.delayed.clear();
+                    net.restart_link(SP, if inner { P } else { K });
+                }
+            }
+        }
+        net.release();
+        net.pass(Span::secs(75));
+        let mut expected: Vec<u64> = truth.into_values().collect();
+        expected.sort_unstable();
+        if net.off.contains(&(domain(2), domain(1))) {
+            expected.clear();
+        }
+        prop_assert_eq!(changes(&listed(&mut net, SC)), expected);
+    }
 }

@@ -331,7 +331,11 @@ impl Manager {
             return;
         }
         let heard = Heard { seen: now, via, expires };
-        let is_same = |known: &Offer| known.flavour.epoch == epoch && known.flavour.provider == flavour.provider;
+        let is_same = |known: &Offer| {
+            known.flavour.epoch == epoch
+                && known.flavour.provider == flavour.provider
+                && known.heard.is_some_and(|heard| heard.expires > now)
+        };
         if !self.index.offer(&key).is_some_and(is_same) {
             self.telling.changed(key);
         }

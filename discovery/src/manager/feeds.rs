@@ -28,6 +28,8 @@ use crate::{
 /// How often in a row a subscriber may say nothing before it is told nothing more: it has gone without a word, and
 /// says again what it wants when it is back.
 const PATIENCE: u32 = 5;
+/// The most offers that are looked through for one snapshot; each takes some hundred bytes until it is told.
+const NAMED: usize = 131_072;
 /// The most subscribers of one domain: as many as a large domain has supernodes.
 const SUBSCRIBERS_PER_DOMAIN: usize = 16;
 /// The longest that a subscription stands without being said again.
@@ -190,25 +192,31 @@ impl Manager {
 
     // -- telling ----------------------------------------------------------------------------------------
 
-    /// Returns all that there may be to say in a feed.
+    /// Returns all that there may be to say in a feed: own offers first, and of very many not all.
     fn items(&self, kind: &Kind) -> BTreeSet<Item> {
         let own = || self.index.all(Whose::Own).map(Offer::key);
+        // Whether each may be seen is found out when it is said; what can't be seen at all is not even named.
+        let resale = self.config.expose.iter().any(|rule| rule.resale);
+        let visible = |abroad: bool| {
+            let foreign = abroad.then(|| self.index.all(Whose::Foreign)).into_iter().flatten();
+            own().chain(self.index.all(Whose::Domain).chain(foreign).map(Offer::key))
+        };
         match kind {
             Kind::Supernode => own().map(|key| (None, key)).collect(),
             Kind::Catalogue => {
-                let keys: Vec<OfferKey> = own().chain(self.index.all(Whose::Others).map(Offer::key)).collect();
-                let viewers = self.border.partners_on().map(|partner| partner.domain.key);
-                viewers.flat_map(|viewer| keys.iter().map(move |key| (Some(viewer), *key))).collect()
+                let viewers: Vec<DomainKey> = self.border.partners_on().map(|partner| partner.domain.key).collect();
+                let each = NAMED / viewers.len().max(1);
+                let keys: Vec<OfferKey> = visible(resale).take(each).collect();
+                viewers.into_iter().flat_map(|viewer| keys.iter().map(move |key| (Some(viewer), *key))).collect()
             }
             Kind::Subscriber { caller, .. } if self.border.role() == Role::Catalogue => {
                 let viewer = domain_of(caller, self.border.home());
-                viewer
-                    .into_iter()
-                    .flat_map(|viewer| self.telling.catalogue.shelf(viewer).map(move |key| (Some(viewer), key)))
-                    .collect()
+                let shelf = |viewer| self.telling.catalogue.shelf(viewer).map(move |key| (Some(viewer), key));
+                viewer.into_iter().flat_map(shelf).collect()
             }
-            Kind::Subscriber { .. } => {
-                own().chain(self.index.all(Whose::Others).map(Offer::key)).map(|key| (None, key)).collect()
+            Kind::Subscriber { caller, .. } => {
+                let abroad = resale || matches!(caller, Caller::Member(_));
+                visible(abroad).take(NAMED).map(|key| (None, key)).collect()
             }
         }
     }
@@ -263,7 +271,7 @@ impl Manager {
         if self.telling.catalogue.due().is_some_and(|at| at <= now) {
             let lapsed = self.telling.catalogue.sweep(now);
             for (viewer, key) in &lapsed {
-                self.telling.inbox.untold(&key.0, &(Some(*viewer), *key));
+                self.telling.inbox.lapsed(&key.0, &(Some(*viewer), *key));
             }
             self.shelved(now, &lapsed);
         }

@@ -243,6 +243,10 @@ impl Manager {
             return;
         }
         let (epoch, life) = (offer.flavour.epoch, offer.flavour.expires_in.min(self.config.longest_life));
+        // What had lapsed was not shown any more.
+        if offer.heard.is_some_and(|heard| heard.expires <= now) {
+            self.telling.changed(key);
+        }
         let heard = Heard { seen: now, via: from, expires: now + life };
         self.index.prolong(&key, heard);
         self.saving.heard(now, key, epoch, &heard, self.config.save_every);
