@@ -108,7 +108,7 @@ async fn a_node_of_any_role_runs_as_init_made_it_and_as_no_other() {
         assert_eq!(node.get("/v1/status").await.unwrap()[0]["role"], role);
     }
     let status = supernode.until("/v1/status", |status| rows(&status[0]["supernodes"]).len() == 1).await.unwrap();
-    assert_eq!(status[0]["supernodes"][0]["connected"].is_boolean(), true);
+    assert!(status[0]["supernodes"][0]["connected"].is_boolean());
     let catalogue = sandbox.catalogue("market", "").await.unwrap();
     assert_eq!(catalogue.get("/v1/status").await.unwrap()[0]["role"], "catalogue");
 
