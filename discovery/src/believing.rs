@@ -9,7 +9,7 @@ use rear_proto::{
     wire::codec,
 };
 
-use crate::endpoints::Endpoint;
+use crate::{endpoints::Endpoint, publishing};
 
 /// Who brings an offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,21 +88,29 @@ pub(crate) fn open<'a>(
     most_bytes: usize,
 ) -> Result<Flavour, String> {
     let claimed = signed.claimed().ok_or_else(|| "it can not be read".to_owned())?;
-    let Published { by, viewer, at, flavour, .. } = signed.open(&claimed.by).map_err(|bad| bad.to_string())?;
+    // The plain contradictions cost no look at the signature.
+    let Published { by, viewer, at, flavour, .. } = &claimed;
     if viewer != home {
         return Err(format!("it is for the domain {viewer}"));
     }
     let domain = &flavour.domain.key;
     let Some(partner) = partner(domain) else { return Err(format!("{domain} is no partner")) };
+    if !partner.on {
+        return Err(format!("the partner {} is suspended", partner.name));
+    }
     if !partner.supernodes.contains(by) {
         return Err(format!("{by} does not speak for {domain}"));
     }
     if let Some(doubt) = doubt(flavour, by, Bearer::Partner(*domain), home, most_bytes) {
         return Err(doubt);
     }
+    if *at > now + publishing::SKEW {
+        return Err("it was signed in the future".to_owned());
+    }
     let left = flavour.expires_in.minus(now.since(*at));
     if left == Span::ZERO {
         return Err("its time is over".to_owned());
     }
+    signed.open(by).map_err(|bad| bad.to_string())?;
     Ok(Flavour { expires_in: left, ..flavour.clone() })
 }

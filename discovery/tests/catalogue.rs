@@ -650,3 +650,54 @@ proptest! {
         prop_assert_eq!(changes(&listed(&mut net, SC)), expected);
     }
 }
+
+#[test]
+fn a_reader_judges_what_a_catalogue_hands_out_by_signer_viewer_partner_and_time() {
+    // Node 0 is a catalogue that makes answers up; alpha's supernode (1) reads, beta's (2) and gamma's (3) sign.
+    let mut net = Net::new();
+    net.node(domain(3), Role::Catalogue, Config::default());
+    net.node(domain(1), Role::Supernode, wishing_of_catalogues());
+    net.node(domain(2), Role::Supernode, Config::default());
+    net.node(domain(3), Role::Supernode, Config::default());
+    net.off.insert((domain(1), domain(3)));
+    net.partners();
+    net.link(0, 1);
+    net.pass(Span::secs(1000));
+    let now = net.now;
+    let ago = |span: u64| Time(now.0 - span * 1000);
+    let member = Signer::from_secret(&[77; 32]);
+    let of_member = Flavour {
+        owner: member.id(),
+        provider: rear_proto::Party { node: member.id(), addresses: Vec::new() },
+        ..offer(&net.nodes[2], 1, 8, 1)
+    };
+    let by_member =
+        Published { by: member.id(), viewer: domain(1), at: now, flavour: of_member, extensions: Extensions::new() };
+    let borrowed = Flavour { domain: offer(&net.nodes[3], 1, 8, 1).domain, ..offer(&net.nodes[2], 1, 8, 1) };
+    let rows = [
+        ("as it should be", good(&net, 2, 1, 1, 1, now), true),
+        ("some time ago", good(&net, 2, 1, 1, 1, ago(50)), true),
+        ("by a clock that is ahead", good(&net, 2, 1, 1, 1, now + Span::secs(20)), true),
+        ("too long ago", good(&net, 2, 1, 1, 1, ago(60)), false),
+        ("in the future", good(&net, 2, 1, 1, 1, now + Span::secs(60)), false),
+        ("for another domain", good(&net, 2, 1, 3, 1, now), false),
+        ("of a partner that is switched off", good(&net, 3, 1, 1, 1, now), false),
+        ("by a node that is no supernode", Signed::new(by_member, &member), false),
+        ("by another's key", signed(&net, 2, &member, domain(1), now, offer(&net.nodes[2], 1, 8, 1)), false),
+        ("in another domain's name", signed(&net, 2, &net.nodes[2].signer, domain(1), now, borrowed), false),
+    ];
+    for (feed, (what, offer, believed)) in rows.into_iter().enumerate() {
+        let before = net.nodes[1].failed.len();
+        let offers = vec![Offered::Signed(Box::new(offer))];
+        let feed = u64::MAX - 20 + feed as u64;
+        let message = Advertise { feed, number: 0, offers, more: false, extensions: Extensions::new() };
+        net.say(0, 1, Request::Advertise(message));
+        assert_eq!(net.view(1).len(), usize::from(believed), "{what}");
+        assert_eq!(net.nodes[1].failed.len() - before, usize::from(!believed), "{what}");
+    }
+}
+
+fn wishing_of_catalogues() -> Config {
+    let wish = discovery::subscriptions::Subscribe { to: "catalogues".to_owned(), selector: "".parse().unwrap() };
+    Config { subscribe: vec![wish], ..Config::default() }
+}

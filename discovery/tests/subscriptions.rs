@@ -196,6 +196,23 @@ fn a_partner_that_is_switched_off_is_told_that_there_is_nothing() {
 }
 
 #[test]
+fn nothing_is_wanted_of_a_partner_that_is_switched_off_here() {
+    let mut net = world("");
+    own(&mut net, SP, 1, 8, 1);
+    settle(&mut net);
+    net.off.insert((domain(1), domain(2)));
+    net.partners();
+    net.log.clear();
+    net.pass(Span::secs(700));
+    assert_eq!((known(&net), net.sent(SC, SP)), (vec![], vec![]));
+    assert!(net.sent(SP, SC).len() <= 6, "{:?}", net.sent(SP, SC));
+    net.off.clear();
+    net.partners();
+    settle(&mut net);
+    assert_eq!(known(&net), [1]);
+}
+
+#[test]
 fn a_subscription_ends_by_itself() {
     let mut net = world("");
     net.node(domain(3), Role::Supernode, Config::default());

@@ -125,8 +125,9 @@ impl Manager {
             Realm::Own => return,
             Realm::Catalogue => CATALOGUES,
             Realm::Partner(domain) => match self.border.partner(&domain) {
-                Some(partner) => partner.name.as_str(),
-                None => return,
+                Some(partner) if partner.on => partner.name.as_str(),
+                // What it has told lapses.
+                Some(_) | None => return self.telling.subscriptions.end(&party.node),
             },
         };
         let wish = self.config.subscribe.iter().find(|wish| wish.to == name);
