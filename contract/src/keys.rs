@@ -56,6 +56,11 @@ impl Keys {
         }
     }
 
+    /// Returns the order that a key was used for, where it is closed durably.
+    pub(crate) fn order(&self, name: &Name) -> Option<Digest> {
+        self.entries.get(name).filter(|entry| entry.durable)?.order
+    }
+
     /// Remembers durably how an order ended; returns the rows to keep.
     pub(crate) fn close(&mut self, name: Name, order: Digest, reason: EndReason, until: Time, most: usize) -> Vec<Row> {
         let record = KeyRecord { order, reason, until };

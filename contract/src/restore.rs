@@ -90,8 +90,14 @@ impl Manager {
         let Some(agreement) = self.contracts.remove(&id) else { return };
         let (name, side, peer) = (agreement.name(), agreement.record.side, agreement.record.peer.clone());
         if let Some(end) = agreement.record.end {
+            let link = agreement.record.link.filter(|_| side == Side::Consumer);
             self.contracts.insert(id, agreement);
             if end.untold {
+                if let Some(link) = link
+                    && let Some(front) = self.contracts.get(&link.other).map(Agreement::name)
+                {
+                    self.revive_ending(now, front, name.key, link.margin, link.leaves);
+                }
                 self.tell(now, name, peer, end.reason, end.awaited, About::Contract(id), out);
             }
             return;
@@ -145,6 +151,9 @@ impl Manager {
         let (peer, lapses, side) = (hold.peer.clone(), hold.lapses, hold.side);
         match hold.end {
             Some(End { reason, untold: true, awaited, .. }) => {
+                if let Some(link) = hold.link.filter(|_| side == Side::Consumer) {
+                    self.revive_ending(now, link.other, name.key, link.margin, link.leaves);
+                }
                 return self.tell(now, name, peer, reason, awaited, About::Hold, out);
             }
             Some(_) => return,

@@ -1,15 +1,16 @@
 //! A relay is reborn: what it sold is joined again with what it bought for that, and what has lost the other one ends.
 
-use kernel::{ContractId, Time};
-use rear_proto::{Trace, local::Side, message::EndReason};
+use kernel::{ContractId, Key, Time};
+use rear_proto::{Trace, local::Side, message::EndReason, price::Margin};
 
 use crate::{
     agreement::Agreement,
     close::Tell,
     mail::Effect,
-    manager::Manager,
+    manager::{Chore, Manager},
     record::Name,
     relay::{Relay, forwarding, junction},
+    seller::{Phase, Sale},
 };
 
 impl Manager {
@@ -19,6 +20,18 @@ impl Manager {
         let back = self.contracts.get(&link.other)?.order.key;
         self.fronts.insert(back, agreement.name());
         Some(Relay { back, margin: link.margin, leaves: link.leaves, at_rear: true })
+    }
+
+    /// The next hop has still to be told that what it sold has ended: until it has answered, a RELEASE of what that backed
+    /// is not answered either.
+    pub(crate) fn revive_ending(&mut self, now: Time, front: Name, back: Key, margin: Margin, leaves: bool) {
+        let Some(order) = self.keys.order(&front) else { return };
+        let (allocation, phase) = (forwarding(&front), Phase::Ending { waiters: Vec::new() });
+        let relay = Some(Relay { back, margin, leaves, at_rear: false });
+        self.sales.insert(front, Sale { order, allocation, phase, relay });
+        self.allocations.insert(allocation, front);
+        self.fronts.insert(back, front);
+        self.chores.set(Chore::AnswerRelease(front), now + self.config.capacity_back_within);
     }
 
     /// Joins all contracts and holds that were joined before, once all of them are back.

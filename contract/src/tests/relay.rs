@@ -544,3 +544,101 @@ fn a_contract_is_backed_by_one_in_the_ledger_that_is_as_good() {
     let kinds: Vec<_> = problems.iter().map(|problem| problem.kind).collect();
     assert_eq!(kinds, [crate::audit::ProblemKind::BadBacking]);
 }
+
+#[test]
+fn a_release_is_not_answered_early_because_the_relay_has_restarted() {
+    for mode in [Mode::Direct, Mode::Hold] {
+        for purchased in [true, false] {
+            let mut world = chain();
+            world.frees_at_once = false;
+            world.buy(wish(id(SC), 1, mode));
+            world.settle();
+            if purchased && mode == Mode::Hold {
+                world.purchase(1);
+                world.settle();
+            }
+            world.end(1);
+            for _ in 0..2 {
+                let message = world.wire.pop_front().unwrap();
+                world.deliver(message);
+            }
+            world.crash(SC);
+            world.free_at(SC);
+            world.free_at(SP);
+            world.pass(Span::millis(900), true);
+            world.give(C, Input::PeerUp { node: id(SC) });
+            world.settle();
+            world.free_at(SP);
+            world.settle();
+            assert_eq!(world.ends(1), [], "the capacity is not back yet");
+            world.free_at(P4);
+            world.settle();
+            assert_eq!(world.ends(1), [EndReason::Released]);
+            world.check_chain();
+        }
+    }
+}
+
+#[test]
+fn a_relay_that_restarted_still_answers_release_when_the_capacity_is_back() {
+    for relays in [&[SC][..], &[SP], &[SC, SP]] {
+        let mut world = chain();
+        world.frees_at_once = false;
+        traded(&mut world, 1, Mode::Direct);
+        world.activate_chain();
+        relays.iter().for_each(|relay| world.crash(*relay));
+        world.end(1);
+        world.settle();
+        // REAR at one of them, or at the provider, is the last to have its capacity back.
+        let [last, others @ ..] = relays else { panic!("some relay") };
+        let others: Vec<usize> =
+            [SC, SP, P4].into_iter().filter(|node| node != last || others.contains(node)).collect();
+        for node in others {
+            assert_eq!(world.ends(1), []);
+            world.free_at(node);
+            world.settle();
+        }
+        assert_eq!(world.ends(1), []);
+        world.free_at(*last);
+        world.settle();
+        assert_eq!(world.ends(1), [EndReason::Released]);
+        world.check_chain();
+    }
+}
+
+#[test]
+fn one_neighbour_alone_makes_nothing_active_again() {
+    for (relay, cut) in [(SC, (SC, SP)), (SC, (C, SC)), (SP, (SP, P4))] {
+        let mut world = chain();
+        traded(&mut world, 1, Mode::Direct);
+        world.activate_chain();
+        world.cut = Some(cut);
+        world.crash(relay);
+        world.run(Span::secs(50));
+        assert!(world.live(relay).iter().all(|view| view.state == ContractState::Signed), "{relay} {cut:?}");
+        world.run(Span::secs(100));
+        assert!(reasons(&world)[relay].iter().all(|reason| *reason == EndReason::Lost));
+        assert_eq!(lives(&world), [0; 4]);
+    }
+}
+
+#[test]
+fn a_grant_that_nobody_waits_for_any_more_is_given_back_at_once() {
+    for mode in [Mode::Direct, Mode::Hold] {
+        let mut world = chain();
+        world.buy(wish(id(SC), 1, mode));
+        for _ in 0..4 {
+            let message = world.wire.pop_front().unwrap();
+            world.deliver(message);
+        }
+        let answer = world.wire.pop_front().unwrap();
+        assert!(matches!(answer, Message::Answer { to: SC, .. }));
+        // Nobody has told SC that its question is late.
+        world.now = world.now + Span::millis(2600);
+        world.deliver(answer);
+        world.run(Span::secs(1));
+        assert_eq!(world.used(P4), 0);
+        assert_eq!(lives(&world), [0; 4]);
+        world.check_chain();
+    }
+}
