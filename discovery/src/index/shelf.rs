@@ -14,7 +14,7 @@ use rear_proto::{
     selector::{Bounds, Field, Filter, Test},
 };
 
-use super::Slot;
+use super::{EXHAUSTED, Slot};
 
 /// Offers by what selectors ask for most.
 #[derive(Debug, Default)]
@@ -109,7 +109,8 @@ impl Shelf {
     }
 
     /// Runs both ranges side by side and returns the one that ends first, if it does before `width` steps: so
-    /// that to find the narrower one costs no more than to walk it twice.
+    /// that to find the narrower one costs no more than to walk it twice. Where everything is wider than what would
+    /// be looked at anyway, a range is still better than nothing: more of it matches.
     fn race(&self, selector: &Selector, width: usize) -> Option<Way<'_>> {
         let mut ranges: Vec<_> = [(Resource::Cpu, &self.cpu), (Resource::Memory, &self.memory)]
             .into_iter()
@@ -121,14 +122,14 @@ impl Shelf {
         if ranges.is_empty() {
             return None;
         }
-        for _ in 0..width {
+        for _ in 0..width.min(EXHAUSTED) {
             for (range, set, bound) in &mut ranges {
                 if range.next().is_none() {
                     return Some(Way::Range(set, *bound));
                 }
             }
         }
-        None
+        ranges.first().filter(|_| width > EXHAUSTED).map(|(_, set, bound)| Way::Range(set, *bound))
     }
 }
 

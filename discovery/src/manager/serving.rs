@@ -22,6 +22,7 @@ use crate::{
 
 impl Manager {
     /// Answers a LIST_FLAVOURS, or lets it wait for others' answers.
+    #[allow(clippy::too_many_arguments, reason = "a question has as many sides")]
     pub(super) fn asked(
         &mut self,
         now: Time,
@@ -59,6 +60,7 @@ impl Manager {
         }
     }
 
+    #[allow(clippy::too_many_arguments, reason = "a question has as many sides")]
     fn serve(
         &mut self,
         now: Time,
