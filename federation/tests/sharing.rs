@@ -87,6 +87,21 @@ fn what_was_lost_is_told_again() {
 }
 
 #[test]
+fn news_that_alone_was_lost_is_told_again() {
+    let mut net = three();
+    net.disconnect(2, 3);
+    net.lost = Some("PARTNERS");
+    net.connect(1, 11);
+    let token = net.partner_invite(1, "beta", DAY).unwrap();
+    net.partner_accept(11, &token, "alpha").unwrap();
+    net.pass(Span::secs(20));
+    assert_eq!(net.nodes[&3].partners.len(), 0);
+    net.lost = None;
+    net.pass(Span::secs(40));
+    assert_eq!(net.nodes[&3].partners.len(), 1);
+}
+
+#[test]
 fn only_an_own_supernode_is_believed_of_partners() {
     let mut net = three();
     net.join(4, 1, Role::Catalogue, Config::default());

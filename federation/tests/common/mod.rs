@@ -78,6 +78,8 @@ pub struct Net {
     pub cut: BTreeSet<(u8, u8)>,
     /// Wires on which questions arrive and answers are lost.
     pub mute: BTreeSet<(u8, u8)>,
+    /// Questions of this name are lost everywhere.
+    pub lost: Option<&'static str>,
     /// The names of the questions that were asked, and by whom.
     pub asked: Vec<(u8, u8, &'static str)>,
     /// What each node said to those of its own, in words.
@@ -96,6 +98,7 @@ pub fn net() -> Net {
         connected: BTreeSet::new(),
         cut: BTreeSet::new(),
         mute: BTreeSet::new(),
+        lost: None,
         asked: Vec::new(),
         told: Vec::new(),
         hellos: 0,
@@ -430,7 +433,11 @@ impl Net {
     fn deliver(&mut self, n: u8, to: &Party, request: Request) -> (Result<Answer, Refusal>, Vec<(u8, Effect)>) {
         let other = self.number(to.node);
         let wire = (n.min(other), n.max(other));
-        if self.cut.contains(&wire) || !self.connected.contains(&wire) || !self.nodes.contains_key(&other) {
+        if self.cut.contains(&wire)
+            || self.lost == Some(request.name())
+            || !self.connected.contains(&wire)
+            || !self.nodes.contains_key(&other)
+        {
             return (Err(rear_proto::Code::Timeout.into()), Vec::new());
         }
         self.asked.push((n, other, request.name()));
