@@ -8,26 +8,12 @@ use rear_proto::{
     message::{EndReason, Release},
 };
 
-use super::{samples::*, world::*};
+use super::{hops::*, samples::*, world::*};
 use crate::{
     Config, Effect, Input,
     record::{ContractRecord, HoldRecord, Name},
     relay,
 };
-
-fn chain() -> World {
-    World::chain(Config::default())
-}
-
-fn traded(world: &mut World, key: u8, mode: Mode) {
-    world.buy(wish(id(SC), key, mode));
-    world.settle();
-    if mode == Mode::Hold {
-        world.purchase(key);
-        world.settle();
-    }
-    assert_eq!(world.refusals(key), []);
-}
 
 fn code(answer: Option<Answer>) -> Option<Code> {
     if let Some(Answer::Refused(refusal)) = answer { Some(refusal.code()) } else { None }

@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use kernel::{AllocationId, AskId, ContractId, FlavourId, Key, Manager as _, NodeId, RequestId, Span, Ticket, Time};
+use kernel::{AllocationId, AskId, ContractId, Key, Manager as _, NodeId, RequestId, Span, Ticket, Time};
 use rear_proto::{
     Answer, Code, Epoch, Mode, Refusal, Request, Row, Table, Trace,
-    local::{Caller, Onward, Partner, Side, Way, Wish},
+    local::{Partner, Side, Wish},
     membership::Role,
     message::EndReason,
     price::{Margin, Rate},
@@ -15,7 +15,7 @@ use rear_proto::{
 };
 
 use super::samples::*;
-use crate::{Config, ContractView, Effect, Input, Manager, Part};
+use crate::{Config, ContractView, Effect, Input, Manager};
 
 /// The consumer's number.
 pub(super) const C: usize = 0;
@@ -45,10 +45,10 @@ pub(super) struct Grant {
 /// What a node is made of, at each of its starts.
 #[derive(Debug, Clone)]
 pub(super) struct Birth {
-    number: u8,
-    home: u8,
-    role: Role,
-    partner: Option<Partner>,
+    pub(super) number: u8,
+    pub(super) home: u8,
+    pub(super) role: Role,
+    pub(super) partner: Option<Partner>,
     pub(super) config: Config,
 }
 
@@ -127,24 +127,7 @@ impl World {
         Self::of(vec![birth(1), birth(2)])
     }
 
-    /// A consumer and its supernode, a provider and its: C, SC, SP and P4, of two domains that are partners.
-    pub(super) fn chain(config: Config) -> Self {
-        let birth = |index: usize, home, role| {
-            let partner = if home == ALPHA { partner(BETA, id(SP)) } else { partner(ALPHA, id(SC)) };
-            Birth { number: index as u8 + 1, home, role, partner: Some(partner), config: config.clone() }
-        };
-        let mut world = Self::of(vec![
-            birth(C, ALPHA, Role::Node),
-            birth(SC, ALPHA, Role::Supernode),
-            birth(SP, BETA, Role::Supernode),
-            birth(P4, BETA, Role::Node),
-        ]);
-        world.nodes[SC].way = Some((SP, "2.5%".parse().unwrap()));
-        world.nodes[SP].way = Some((P4, "1%".parse().unwrap()));
-        world
-    }
-
-    fn of(births: Vec<Birth>) -> Self {
+    pub(super) fn of(births: Vec<Birth>) -> Self {
         let node = |birth: Birth| Node {
             manager: birth.manager(),
             birth,
@@ -307,24 +290,6 @@ impl World {
         (0..self.nodes.len()).find(|index| id(*index) == *node).expect("one of the nodes")
     }
 
-    /// As whom a node is asked by another.
-    fn caller(&self, to: usize, from: &NodeId) -> Caller {
-        let to = &self.nodes[to].birth;
-        match self.nodes.iter().map(|node| &node.birth).find(|birth| signer(birth.number).id() == *from) {
-            Some(from) if from.home != to.home => Caller::Partner { domain: domain(from.home), on: !self.suspended },
-            Some(from) => Caller::Member(from.role),
-            None => Caller::Member(Role::Node),
-        }
-    }
-
-    fn way(&self, node: usize, flavour: FlavourId) -> Way {
-        let Some((next, margin)) = self.nodes[node].way else { return Way::Here(flavour) };
-        let abroad = self.nodes[node].birth.home != self.nodes[next].birth.home;
-        let mut inner = flavour;
-        inner.0[0] ^= 0x55;
-        Way::Onward(Box::new(Onward { seller: party(id(next)), flavour: inner, margin, abroad }))
-    }
-
     /// Asks a node something out of the blue, as the other; returns its answer, where it came at once.
     pub(super) fn ask(&mut self, to: usize, from: NodeId, request: Request) -> Option<Answer> {
         let ticket = self.ticket(None);
@@ -440,17 +405,6 @@ impl World {
         self.crash(node);
     }
 
-    /// Opens the peering of all contracts of a chain: at both ends, and as the relays' routers report it.
-    pub(super) fn activate_chain(&mut self) {
-        for node in 0..self.nodes.len() {
-            for view in self.live(node) {
-                if view.part != Part::Forwarder || view.role == Side::Provider {
-                    self.give(node, Input::Activated { contract: view.id });
-                }
-            }
-        }
-    }
-
     /// Kills a node and starts it anew from its disk.
     pub(super) fn crash(&mut self, number: usize) {
         self.open.retain(|open| open.node != number);
@@ -560,48 +514,6 @@ impl World {
         let deployed = told.iter().filter(|effect| matches!(effect, Effect::DeployRouter { .. })).count();
         let closed = told.iter().filter(|effect| matches!(effect, Effect::Closed { .. })).count();
         (deployed, closed)
-    }
-
-    /// Checks what must hold along a chain when all is quiet: each hop's contracts live at both parties as the same
-    /// bytes, each that is sold over another has that one alive, and capacity is taken for what lives alone.
-    pub(super) fn check_chain(&self) {
-        let alive = |node: usize, buyer: usize| {
-            let views = self.live(node).into_iter().filter(|view| view.buyer == id(buyer));
-            views.map(|view| (view.id, view.digest)).collect::<BTreeMap<_, _>>()
-        };
-        let last = self.nodes.len() - 1;
-        for hop in 0..last {
-            assert_eq!(alive(hop, hop), alive(hop + 1, hop), "hop {hop}: both live or neither");
-        }
-        for node in 0..=last {
-            assert_eq!(self.nodes[node].manager.unsettled(), 0, "nothing is under way at {node}");
-            let mut granted: Vec<_> = self.nodes[node].grants.values().map(|grant| grant.contract).collect();
-            let sold: Vec<_> = self.live(node).into_iter().filter(|view| view.role == Side::Provider).collect();
-            let mut lives: Vec<_> = sold.iter().map(|view| Some(view.id)).collect();
-            granted.sort_unstable();
-            lives.sort_unstable();
-            assert_eq!(granted, lives, "node {node}: allocations are of live contracts alone");
-            self.check_backing(node);
-        }
-    }
-
-    /// Checks that each contract that a relay has sold is backed by one that is as good.
-    pub(super) fn check_backing(&self, node: usize) {
-        let live = self.live(node);
-        for view in &live {
-            let relayed = self.nodes[node].way.is_some();
-            assert_eq!(view.part == Part::Forwarder, relayed, "{view:?}");
-            assert_eq!(
-                view.backed_by.is_some(),
-                self.nodes[node + usize::from(view.role == Side::Consumer)].way.is_some()
-            );
-            let Some(digest) = view.backed_by.filter(|_| view.role == Side::Provider) else { continue };
-            let back = live.iter().find(|back| back.digest == digest).expect("what backs it lives");
-            assert!(back.price.amount <= view.price.amount && back.partition == view.partition);
-            let own = |view: &ContractView| self.nodes[node].manager.contracts[&view.id].ends();
-            assert!(own(view) < own(back), "nested: {view:?} {back:?}");
-            assert_eq!(view.state, back.state);
-        }
     }
 
     /// Checks what must hold when all is quiet: both parties have the same contracts alive, as the same bytes, and
