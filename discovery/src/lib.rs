@@ -15,6 +15,9 @@
 //!                       └── all have answered, enough was found, or time is over ──► Discovered
 //!
 //!  another node ── Asked{List} ──► own offers that match, cheapest first ──► Reply
+//!
+//!  what changes in the index ──► feeds ── ADVERTISE, REFRESH, WITHDRAW ──► supernodes, catalogues, subscribers
+//!  another node ── Told{ADVERTISE …} ──► inbox ──► index, or at a catalogue the shelf of whom it is signed for
 //! ```
 
 mod answering;

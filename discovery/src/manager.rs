@@ -7,6 +7,7 @@ mod inbox;
 mod looking;
 mod resolving;
 mod serving;
+mod subscribers;
 mod widening;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

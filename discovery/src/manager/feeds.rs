@@ -2,19 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use kernel::{AskId, DomainKey, NodeId, Span, Time, Wake};
+use kernel::{AskId, DomainKey, NodeId, Time, Wake};
 use rear_proto::{
-    Answer, Code, Flavour, Refusal, Request, Selector, Signer, Trace,
+    Answer, Flavour, Refusal, Request, Signer, Trace,
     flavour::Party,
     local::{Caller, Realm},
     membership::Role,
-    message::{self, Offered, Taken},
+    message::{Offered, Taken},
     wire::codec,
 };
 
 use super::Manager;
 use crate::{
-    answering,
     border::Viewer,
     catalogue::{Catalogue, Minutes, Place},
     feeds::{Feed, Feeds, Item, Kind, Pace, Shown},
@@ -30,11 +29,6 @@ use crate::{
 const PATIENCE: u32 = 5;
 /// The most offers that are looked through for one snapshot; each takes some hundred bytes until it is told.
 const NAMED: usize = 131_072;
-/// The most subscribers of one domain: as many as a large domain has supernodes.
-const SUBSCRIBERS_PER_DOMAIN: usize = 16;
-/// The longest that a subscription stands without being said again.
-const LONGEST_SUBSCRIPTION: Span = Span::secs(3600);
-
 /// All that is told, in either direction.
 #[derive(Debug)]
 pub(super) struct Telling {
@@ -309,7 +303,7 @@ impl Manager {
         ask
     }
 
-    fn next_message(&mut self, now: Time, feed: &mut Feed) -> Option<Request> {
+    pub(super) fn next_message(&mut self, now: Time, feed: &mut Feed) -> Option<Request> {
         if feed.is_to_begin() {
             let id = self.telling.feeds.number();
             feed.begin(id, self.items(&feed.kind));
@@ -364,71 +358,6 @@ impl Manager {
         };
         self.telling.subscriptions.answered(now, &node, taken, self.config.subscribe_within);
         true
-    }
-
-    // -- being subscribed to ----------------------------------------------------------------------------
-
-    /// Answers a SUBSCRIBE with all that its sender may see; what changes follows.
-    pub(super) fn subscribed(
-        &mut self,
-        now: Time,
-        from: NodeId,
-        caller: Caller,
-        wish: &message::Subscribe,
-    ) -> Result<Answer, Refusal> {
-        let may = match (self.border.role(), caller) {
-            (Role::Supernode, Caller::Member(_) | Caller::Partner { on: true, .. }) => true,
-            (Role::Catalogue, Caller::Member(_) | Caller::Partner { .. } | Caller::Visitor { .. }) => true,
-            (Role::Supernode, Caller::Partner { on: false, .. } | Caller::Visitor { .. } | Caller::Stranger)
-            | (Role::Catalogue, Caller::Stranger)
-            | (Role::Node, _) => false,
-        };
-        if !may {
-            return Err(Refusal::new(Code::NotShared, "there is nothing to subscribe to here"));
-        }
-        match self.telling.feeds.of(&from).map(|feed| &feed.kind) {
-            Some(Kind::Supernode | Kind::Catalogue) => {
-                return Err(Refusal::new(Code::NotShared, "this node tells you of its offers as it is"));
-            }
-            Some(Kind::Subscriber { .. }) => {}
-            None => self.has_room_for(now, caller)?,
-        }
-        let selector = Selector { filters: answering::for_provider(&wish.selector).filters };
-        let until = now + wish.within.min(LONGEST_SUBSCRIPTION);
-        let to = Party { node: from, addresses: Vec::new() };
-        self.telling.feeds.open(now, to, Kind::Subscriber { caller, selector, until });
-        let nothing = || Refusal::new(Code::Unavailable, "there is nothing to tell");
-        let mut feed = self.telling.feeds.take(&from).ok_or_else(nothing)?;
-        let first = self.next_message(now, &mut feed);
-        // The answer travels by itself: what follows must not overtake it.
-        feed.delay(now + self.config.feed_every);
-        self.telling.feeds.put(feed);
-        match first {
-            Some(Request::Advertise(snapshot)) => Ok(Answer::Snapshot(snapshot)),
-            _ => Err(nothing()),
-        }
-    }
-
-    fn has_room_for(&mut self, now: Time, caller: Caller) -> Result<(), Refusal> {
-        let domain = domain_of(&caller, self.border.home());
-        let (mut all, mut of_domain, mut over) = (0, 0, Vec::new());
-        for feed in self.telling.feeds.iter() {
-            let Kind::Subscriber { caller, until, .. } = &feed.kind else { continue };
-            if *until <= now {
-                over.push(feed.to.node);
-                continue;
-            }
-            all += 1;
-            of_domain += usize::from(domain_of(caller, self.border.home()) == domain);
-        }
-        for node in over {
-            self.telling.feeds.close(&node);
-        }
-        if all < self.config.subscribers && of_domain < SUBSCRIBERS_PER_DOMAIN {
-            return Ok(());
-        }
-        let text = format!("{all} subscribe here, {of_domain} of them of your domain");
-        Err(Refusal::new(Code::Overloaded, text).retry_after(self.config.subscribe_within))
     }
 }
 
