@@ -1,7 +1,7 @@
 //! The tables as JSON: the field names that others rely on.
 
 use kernel::{DomainKey, Time};
-use rear_proto::{Flavour, Price, flavour::Kind, membership::Role, price::Rate, workload::LogLine};
+use rear_proto::{Flavour, Price, flavour::Kind, local::Realm, membership::Role, price::Rate, workload::LogLine};
 use serde_json::{Map, Value, json};
 
 use agent::Managers;
@@ -21,6 +21,7 @@ pub(crate) fn status(managers: &Managers, now: Time, domain: &DomainKey) -> Valu
         "members": members,
         "supernodes": supernodes(managers, own.as_ref().map(|own| own.node)),
         "partners": partners::views(managers, now).len(),
+        "catalogued": managers.discovery.catalogued(),
         "contracts": managers.contract.contracts().filter(|contract| contract.state.is_live()).count(),
         "intents": managers.orchestrator.intents().count(),
     })
@@ -55,7 +56,8 @@ pub(crate) fn members(managers: &Managers, now: Time) -> Value {
         .collect()
 }
 
-/// Shows the nodes that this one is connected to, or was: those of its own domain, and supernodes of partners.
+/// Shows the nodes that this one is connected to, or was: those of its own domain, supernodes of partners,
+/// and catalogues of other domains.
 pub(crate) fn peers(managers: &Managers, now: Time) -> Value {
     let own = managers.federation.status(now).map(|own| own.domain.name);
     let members = managers.federation.members().filter(|member| !member.revoked).map(|member| {
@@ -83,7 +85,23 @@ pub(crate) fn peers(managers: &Managers, now: Time) -> Value {
             })
         })
     });
-    members.chain(abroad).collect()
+    let is_member = |node| managers.federation.members().any(|member| member.node == node);
+    let catalogues = managers
+        .discovery
+        .endpoints()
+        .filter(|endpoint| endpoint.realm == Realm::Catalogue && !is_member(endpoint.node))
+        .map(|endpoint| {
+            json!({
+                "node": endpoint.node.to_string(),
+                "role": endpoint.role.name(),
+                "domain": Value::Null,
+                "realm": "catalogue",
+                "addresses": endpoint.addresses,
+                "connected": endpoint.up,
+                "lastHeardS": endpoint.last_heard.map(|at| now.since(at).as_secs()),
+            })
+        });
+    members.chain(abroad).chain(catalogues).collect()
 }
 
 /// Shows own flavours.
