@@ -111,11 +111,16 @@ fn partners_are_shown_only_what_a_rule_exposes_to_them() {
         (vec![expose(&["*"], "", true)], vec![1, 2, 3], vec![4, 1, 2, 3]),
         (vec![resale("domain=alpha")], vec![], vec![1, 2, 3]),
         (vec![resale("domain=beta")], vec![], vec![4]),
+        // What one rule allows of this domain is not sold on because another sells on something else.
+        (vec![expose(&["gamma"], "", false), resale("domain=alpha")], vec![], vec![1, 2, 3]),
     ] {
         let mut world = stocked(Config { expose: rules.clone(), ..Config::default() });
         assert_eq!(origins(&world.shown_to(BETA, 1, "cpu>=1")), to_beta, "{rules:?}");
         assert_eq!(origins(&world.shown_to(GAMMA, 2, "cpu>=1")), to_gamma, "{rules:?}");
         assert_eq!(origins(&world.shown_to(BETA, 3, "")), to_beta, "{rules:?}");
+        // Nor to another supernode of beta.
+        let list = List { limit: 64, ..wide(4, "cpu>=1", 0) };
+        assert_eq!(origins(&listed(&world.asked_by(4, 21, caller(BETA), list))), to_beta, "{rules:?}");
     }
 }
 
