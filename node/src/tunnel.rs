@@ -14,6 +14,9 @@
 //! or tampered with is noticed. Flow control is that of the stream below: a slow reader slows its writer. Nothing is decided here: which
 //! contracts there are, and under which keys, the mind says.
 
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod dial;
 mod doer;
 mod failure;

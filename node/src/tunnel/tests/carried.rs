@@ -199,7 +199,7 @@ const UNDER_WAY: usize = 3 * (9 << 20);
 async fn check_flow(listen: &str) {
     let [(consumer, a), (_near, b), (_far, c), (mut provider, d)] = chain(listen, 3).await;
     let (user, workload) = (consumer.opens().await.unwrap(), provider.accepts().await);
-    let total = 2 * UNDER_WAY;
+    let total = UNDER_WAY + (8 << 20);
     let streams: [(Box<dyn Stream>, Box<dyn Stream>); 2] = {
         let (other_user, other_workload) = (consumer.opens().await.unwrap(), provider.accepts().await);
         [(user, Box::new(workload)), (Box::new(other_workload), other_user)]

@@ -83,9 +83,8 @@ struct Seen {
     clean: bool,
 }
 
-async fn with(tap: &Arc<Tap>) -> Seen {
-    let wait = Duration::from_millis(50);
-    let chain = Chain::at(Pace { opening: wait, proof: wait, ..QUICK });
+async fn with(tap: &Arc<Tap>, pace: Pace) -> Seen {
+    let chain = Chain::at(pace);
     chain.near.is_tapped(FAR, tap);
     let Chain { consumer, near: _near, far: _far, mut provider } = chain;
     let user = async {
@@ -119,7 +118,9 @@ async fn with(tap: &Arc<Tap>) -> Seen {
 }
 
 async fn is_noticed(what: &str, edit: impl Fn(At, Vec<u8>) -> Vec<Vec<u8>> + Send + Sync + 'static) {
-    let Seen { request, response, clean } = with(&Tap::new(edit)).await;
+    // Some wait for bytes that never come.
+    let wait = Duration::from_millis(50);
+    let Seen { request, response, clean } = with(&Tap::new(edit), Pace { opening: wait, proof: wait, ..QUICK }).await;
     assert!(!clean, "{what} is not noticed");
     assert!(REQUEST.starts_with(&request), "{what} changes what the workload is given");
     assert!(RESPONSE.starts_with(&response), "{what} changes what the user is given");
@@ -134,7 +135,7 @@ fn parts() -> impl Iterator<Item = At> {
 #[tokio::test]
 async fn any_byte_that_a_relay_changes_is_noticed() {
     let tap = Tap::listening();
-    let Seen { request, response, clean } = with(&tap).await;
+    let Seen { request, response, clean } = with(&tap, QUICK).await;
     assert!(clean && request == REQUEST && response == RESPONSE);
     for at in parts() {
         let length = match at.part {
