@@ -245,6 +245,7 @@ async fn a_router_joined_again_keeps_its_streams_unless_it_is_another() {
     assert!(soon(user.read(&mut [0])).await.is_err());
     // Nothing of the old one is left: not under its back's name either.
     chain.far.tunnels.join(junction(MIDDLE, NEAR, ContractId([10; 16]), PROVIDER));
+    assert!(chain.far.tunnels.0.routers.way(LAST, STRANGER).is_none());
     chain.provider.asks(1);
     assert_eq!(chain.provider.refusal(1).await.code(), Code::Unavailable);
 }
