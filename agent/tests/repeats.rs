@@ -13,6 +13,7 @@ use orchestrator::Phase;
 use rear_proto::{Mode, Table};
 use world::{
     Death, World,
+    domains::{story_three, story_three::C},
     make::{fast, id, intent, offer, one, room},
     seeds::{Tells, seeds},
 };
@@ -167,5 +168,45 @@ fn repeating_what_was_said_to_a_former_life_changes_nothing() {
         world.again.remembers = false;
         world.run(Span::secs(20));
         world.check_quiet();
+    }
+}
+
+#[test]
+fn over_borders_repeating_any_message_changes_nothing() {
+    for seed in seeds(31..34) {
+        for remembers in [false, true] {
+            let _tells = Tells { test: "repeats", seed };
+            let mut world = story_three::in_order(seed, offer(room("1500m", "192Mi")));
+            world.again.at_once = !remembers;
+            world.again.remembers = remembers;
+            let acts: [Act; 5] = [
+                Box::new(|world| {
+                    world.submit(C, id(1), intent("one", 1, Span::secs(4)));
+                }),
+                Box::new(|world| {
+                    world.submit(C, id(2), intent("two", 2, Span::secs(6)));
+                }),
+                Box::new(|world| {
+                    world.submit(C, id(3), intent("none", 1, Span::secs(6)));
+                }),
+                Box::new(|world| {
+                    world.command(C, Command::Delete(id(2)));
+                }),
+                Box::new(|_| {}),
+            ];
+            for act in acts {
+                act(&mut world);
+                world.run(Span::secs(3));
+                if remembers {
+                    world.say_all_again();
+                }
+            }
+            let phase = |number| world.managers()[C].orchestrator.intent(&id(number)).map(|view| view.phase);
+            assert_eq!((phase(1), phase(2)), (Some(Phase::Running), Some(Phase::Deleted)), "seed {seed}");
+            assert!(world.again.count > 50, "{}", world.again.count);
+            (world.again.at_once, world.again.remembers) = (false, false);
+            world.run(Span::secs(10));
+            world.check_quiet();
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use agent::{Event, Output};
 use kernel::{Ticket, Time};
-use rear_proto::{Answer, Request, fabric::FabricAnswer};
+use rear_proto::{Answer, Request, fabric::FabricAnswer, membership::Role};
 
 use super::World;
 
@@ -78,6 +78,10 @@ impl World {
     /// granted, and lapses, since nobody waits for it.
     fn is_forgotten(&self, node: usize, when: Time, event: &Event) -> bool {
         let Event::Asked { ticket, ask, .. } = event else { return false };
+        // A supernode that is asked for a list when it has forgotten the question asks others anew.
+        if let (Request::List(list), Role::Supernode) = (&ask.request, self.nodes[node].me.role) {
+            return when + list.deadline <= self.now;
+        }
         let Request::Reserve(reserve) = &ask.request else { return false };
         let refused = self.again.answers.get(&(node, *ticket)).is_none_or(|answer| answer.starts_with("Refused"));
         refused && when + reserve.deadline.times(2) <= self.now
