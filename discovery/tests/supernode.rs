@@ -81,6 +81,7 @@ fn filters_are_judged_on_what_the_viewer_would_see() {
     assert_eq!(origins(&world.shown_to_member(1, "cpu>=4, price<=1EUR/h")), [0; 0]);
     assert_eq!(origins(&world.shown_to_member(2, "cpu>=4, price<=1.1EUR/h")), [4]);
     assert_eq!(origins(&world.shown_to_member(3, "domain=beta")), [4]);
+    assert_eq!(origins(&world.shown_to_member(7, "cpu>=4, price>=1.1EUR/h, domain=beta")), [4]);
     // To a partner everything is of this domain; its own offers are not sold on.
     assert_eq!(origins(&world.shown_to(GAMMA, 4, "domain=alpha")), [1, 2, 3]);
     assert_eq!(origins(&world.shown_to(GAMMA, 5, "cpu>=4, price<=4EUR/h")), [1], "4.4 with the margin");
