@@ -144,7 +144,8 @@ impl Manager {
         let price = relay::price(renewal.price, margin, &asked.ceiling)?;
         // The longest by which the own promise still ends a margin before the one that it rests on.
         let inner_end = inner.ends() + renewal.term;
-        let nest = Nest::new(Span::ZERO, self.config.nesting_margin, &[renewal.term, inner.term]);
+        let nest =
+            Nest::new(Span::ZERO, self.config.nesting_margin, &[renewal.term, inner.term, inner.activate_within]);
         let term = asked.term.min(outer.ends().until(relay::before(inner_end, nest.margin)));
         let (term, next) = (term.min(renewal.term), outer.next_renewal());
         let inner_term = renewal.term;

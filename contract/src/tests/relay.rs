@@ -1,7 +1,7 @@
 //! What a relay does, story by story, along a chain of four: C, its supernode, the provider's supernode, the provider.
 
 use kernel::{FlavourId, Key, Span, Ticket};
-use rear_proto::{Answer, Code, Mode, message::EndReason, story::Deed};
+use rear_proto::{Answer, Code, Mode, Renewal, Request, Signed, message::EndReason, story::Deed};
 
 use super::{hops::*, samples::*, world::*};
 use crate::{ContractState, Effect, Input};
@@ -227,18 +227,52 @@ fn a_renewal_that_the_far_end_refuses_is_refused_everywhere() {
 }
 
 #[test]
-fn a_far_end_that_renews_for_less_is_not_outlived() {
+fn renewals_keep_the_margin_however_many_there_are() {
     let mut world = chain();
     traded(&mut world, 1, Mode::Direct);
     world.activate_chain();
-    // The relays' own terms differ by a margin: each renewal keeps that, however often.
+    let contract = world.live(C)[0].id;
+    let (before, term) = (world.live(C)[0].end, world.live(C)[0].start.until(world.live(C)[0].end));
     for _ in 0..5 {
-        let contract = world.live(C)[0].id;
         world.give(C, Input::RenewByHand { ticket: Ticket(7), contract });
         world.settle();
         world.check_chain();
     }
     assert_eq!(world.live(P4)[0].renewals, 5);
+    assert_eq!(world.live(C)[0].end, before + term.times(5));
+}
+
+#[test]
+fn a_far_end_that_renews_for_less_is_not_outlived() {
+    let mut world = chain();
+    traded(&mut world, 1, Mode::Direct);
+    world.activate_chain();
+    let contract = world.live(C)[0].id;
+    world.give(C, Input::RenewByHand { ticket: Ticket(7), contract });
+    for _ in 0..2 {
+        let message = world.wire.pop_front().unwrap();
+        world.deliver(message);
+    }
+    let Some(Message::Ask { from: SP, starts, ask, request: Request::Renew(renew), .. }) = world.wire.pop_front()
+    else {
+        panic!("SP asks P4")
+    };
+    let renewal = Renewal {
+        ask: renew.ask,
+        price: rate("0.2EUR/h"),
+        term: Span::secs(60),
+        at: NOW,
+        extensions: Default::default(),
+    };
+    let answer = Answer::Renewed(Signed::new(renewal, &signer(P4 as u8 + 1)));
+    world.deliver(Message::Answer { to: SP, starts, ask, answer });
+    world.settle();
+    for relay in [SC, SP] {
+        assert!(world.live(relay).iter().all(|view| view.renewals == 1));
+        world.check_backing(relay);
+    }
+    let view = &world.live(C)[0];
+    assert!(view.renewals == 1 && view.start.until(view.end) < Span::secs(3660));
 }
 
 #[test]
