@@ -56,7 +56,8 @@ pub struct Config {
     ///
     /// An answer that comes after the asker has given up is worth nothing; a round trip across a continent is 100 ms.
     pub relay_margin: Span,
-    /// Whether this node, as a supernode, asks partners and catalogues when its own domain has too little.
+    /// Whether this node, as a supernode, asks partners itself when its own domain has too little. Catalogues are asked
+    /// in any case; where partners publish there, that is enough.
     pub ask_partners: bool,
     /// What partners are shown, at a supernode; without a rule, nothing.
     pub expose: Vec<Expose>,

@@ -78,9 +78,13 @@ impl Net {
         self.handle.block(node);
     }
 
-    /// Says whether a node is a member: no stranger's connection crowds out a member's.
+    /// Says whether a node is a member, or a partner's: no stranger's connection crowds out one of those, and one that
+    /// is no more is not dialled again.
     pub fn trust(&self, node: NodeId, trust: bool) {
         self.handle.trust(node, trust);
+        if !trust {
+            self.handle.keep(node, false);
+        }
     }
 
     /// Tells the mind what the transport tells, until the transport stops or `stop` is called.

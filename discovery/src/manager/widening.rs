@@ -36,13 +36,10 @@ impl Manager {
         (supernode.chain(neighbours).collect(), partial)
     }
 
-    /// Returns a supernode of each partner, but for the one who asks, and the catalogues.
+    /// Returns a supernode of each partner that may be asked, but for the one who asks, and the catalogues.
     fn abroad(&mut self, viewer: Viewer) -> Vec<(Party, Group)> {
-        if !self.config.ask_partners {
-            return Vec::new();
-        }
         let mut targets = Vec::new();
-        for partner in self.border.partners_on() {
+        for partner in self.border.partners_on().filter(|_| self.config.ask_partners) {
             let domain = partner.domain.key;
             if viewer != Viewer::Partner(domain) {
                 let group = Group::Partner(domain);

@@ -224,7 +224,8 @@ pub(super) async fn has_partner(node: &Node) -> anyhow::Result<()> {
 
 /// Waits until a catalogue holds offers.
 pub(super) async fn holds_offers(catalogue: &Node) -> anyhow::Result<()> {
-    catalogue.until("/v1/candidates", |table| !list(table, "").is_empty()).await.map(drop)
+    let holds = |status: &Value| status.pointer("/0/catalogued").and_then(Value::as_u64) > Some(0);
+    catalogue.until("/v1/status", holds).await.map(drop)
 }
 
 /// Returns the one live contract between two nodes, as each has it.

@@ -1,6 +1,8 @@
 //! What the tests with real daemons have in common: domains of nodes, intents, and looks into their tables.
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod borders;
+
 use std::{fs, path::PathBuf};
 
 use kernel::Resources;

@@ -195,7 +195,7 @@ pub(super) const SECTIONS: &[Section] = &[
             ),
             (
                 "ask-partners",
-                "Whether this node, as a supernode, asks partners and catalogues where its own domain has too little.",
+                "Whether this node, as a supernode, asks partners where its own domain has too little; catalogues it asks anyway.",
             ),
             (
                 "margin",
