@@ -397,6 +397,17 @@ fn only_the_next_message_of_a_feed_is_taken() {
 }
 
 #[test]
+fn by_a_new_connection_a_feed_of_any_number_is_taken() {
+    let mut net = pair();
+    let flavour = offer(&net.nodes[1], 1, 8, 1);
+    net.say(1, 0, advertise(u64::MAX, 0, Vec::new(), false));
+    assert_eq!(next(&net.say(1, 0, advertise(7, 0, vec![flavour.clone()], false))), 0);
+    net.restart_link(0, 1);
+    assert_eq!(next(&net.say(1, 0, advertise(7, 0, vec![flavour], false))), 1);
+    assert_eq!(net.view(0), offers(&net, &[(1, 1)]));
+}
+
+#[test]
 fn one_node_has_no_more_offers_here_than_it_may() {
     let mut net = Net::new();
     net.node(domain(1), Role::Supernode, Config { candidates_per_provider: 10, ..Config::default() });

@@ -227,6 +227,24 @@ fn a_subscription_ends_by_itself() {
 }
 
 #[test]
+fn a_subscription_ends_by_itself_where_its_end_is_not_put_off() {
+    let mut net = Net::new();
+    net.node(domain(2), Role::Supernode, everything());
+    net.node(domain(2), Role::Node, Config::default());
+    // It wants more time than a provider grants, and says so again too late.
+    net.node(domain(1), Role::Supernode, Config { subscribe_within: Span::secs(3 * 3600), ..wishing("beta", "") });
+    net.partners();
+    net.link(SP, SC);
+    own(&mut net, SP, 1, 8, 1);
+    net.pass(Span::secs(3500));
+    assert_eq!(known(&net), [1]);
+    net.pass(Span::secs(200));
+    assert_eq!(known(&net), []);
+    net.pass(Span::secs(1800));
+    assert_eq!(known(&net), [1]);
+}
+
+#[test]
 fn a_subscriber_that_answers_nothing_is_told_no_more() {
     let mut net = world("");
     net.node(domain(3), Role::Supernode, Config::default());
