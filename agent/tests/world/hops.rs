@@ -107,7 +107,10 @@ impl World {
         for _ in 0..MOST_RELAYS {
             let view = self.nodes[at].agent.as_ref()?.managers().contract.contract(&contract)?;
             let buyer = self.index(&view.buyer)?;
-            let Some(junction) = self.nodes[buyer].junctions.get(&contract) else { return Some(buyer) };
+            let Some(junction) = self.nodes[buyer].junctions.get(&contract) else {
+                // A relay that has lost its junction is no end.
+                return self.nodes[buyer].routes.contains_key(&contract).then_some(buyer);
+            };
             (at, contract) = (buyer, junction.front);
         }
         None
