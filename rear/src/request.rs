@@ -220,8 +220,18 @@ impl Search {
     pub(crate) fn came_to_nothing(&mut self, me: NodeId, refusal: Refusal) {
         let Some(choice) = self.current.take() else { return self.note_refusal(me, refusal) };
         let heard = !choice.silent && !blames_the_way(refusal.code());
-        // Another relay may show the same offer under the same id.
-        if choice.direct || heard {
+        // What was known from before may be out of date, at a relay above all: its other side comes and goes. Shown again
+        // when it is asked for, it is worth another try.
+        let is_old = self.rounds == 0
+            && match refusal.code() {
+                Code::NotFound => true,
+                Code::Unavailable | Code::Closed | Code::Expired => !choice.direct,
+                _ => false,
+            };
+        if is_old {
+            self.tried.remove(&(choice.seller.node, choice.flavour));
+        } else if choice.direct || heard {
+            // Another relay may show the same offer under the same id.
             self.excluded.insert(choice.flavour);
         }
         if choice.direct && heard && refusal.code() == Code::Unavailable {

@@ -133,10 +133,28 @@ fn an_offer_that_another_relay_may_have_is_asked_for_again() {
     for failure in [Some(Code::Timeout), Some(Code::Storage), Some(Code::Overloaded), None] {
         assert_eq!(tried(vec![foreign(4, "0.8")], &[(failure, "no")]), (vec![4], vec![]), "{failure:?}");
     }
-    assert_eq!(tried(vec![foreign(4, "0.8")], &[(Some(Code::Unavailable), "full")]), (vec![4], vec![id]));
+    // So is one that was known from before, which its relay may have again.
+    for failure in [Code::Unavailable, Code::NotFound, Code::Closed] {
+        assert_eq!(tried(vec![foreign(4, "0.8")], &[(Some(failure), "no")]), (vec![4], vec![]), "{failure}");
+    }
+    assert_eq!(tried(vec![foreign(4, "0.8")], &[(Some(Code::PriceTooLow), "dear")]), (vec![4], vec![id]));
     // Of the same domain nobody else has it.
     let own = direct().flavour.id;
     assert_eq!(tried(vec![direct()], &[(Some(Code::Timeout), "silence")]), (vec![2], vec![own]));
+}
+
+#[test]
+fn an_old_offer_that_is_refused_is_tried_once_more_when_it_is_shown_again() {
+    let mut n = Node::new(Config::default());
+    n.handle(acquire(WANT, Mode::Direct));
+    let found = || Input::Found { request: request(1), candidates: vec![foreign(4, "0.8")] };
+    for _ in 0..2 {
+        let key = started(&n.handle(found())).key;
+        n.handle(Input::Refused { request: request(1), key, refusal: Code::NotFound.into() });
+        n.handle(Input::Discovered { request: request(1), partial: false, silent: 0 });
+    }
+    let out = n.handle(found());
+    assert!(!out.iter().any(|effect| matches!(effect, Effect::Start { .. })), "{out:?}");
 }
 
 #[test]
