@@ -321,50 +321,82 @@ proptest! {
         run.rest();
     }
 
-    /// Each question that arrives is asked again at once, and once more: what was answered is answered again, and no
-    /// row is written and nothing is asked onward because of it.
     #[test]
     fn repeating_any_message_along_a_chain_changes_nothing(acts in proptest::collection::vec(act(), 1..60)) {
-        let mut run = Run::new(true, [0; 4]);
-        for act in acts {
-            let drawn = match act {
-                Act::Crash(_) | Act::CrashAfterNext(_) | Act::Storage(..) | Act::Cut(_) => continue,
-                Act::Deliver(drawn) | Act::Next(drawn) => drawn,
-                act => {
-                    run.act(act);
-                    continue;
-                }
-            };
-            let world = &mut run.world;
-            let Some(at) = one_of(world.wire.len(), drawn) else { continue };
-            let message = world.wire.remove(at).unwrap();
-            let Message::Ask { to, from, request, ask: asked, .. } = message.clone() else {
-                world.deliver(message);
-                continue;
-            };
-            let before = world.wire.len();
-            world.deliver(message);
-            let answered = world.wire.iter().skip(before).find_map(|message| match message {
-                Message::Answer { to: back, answer, ask, .. } if (*back, *ask) == (from, asked) => Some(answer.clone()),
-                _ => None,
-            });
-            let state = |world: &World| {
-                let nodes = world.nodes.iter();
-                nodes.map(|node| (node.grants.clone(), node.ledger.len())).collect::<Vec<_>>()
-            };
-            let (before, said) = (state(world), world.said.len());
-            for _ in 0..2 {
-                let again = world.ask(to, id(from), request.clone());
-                // What is under way is waited for.
-                if let Some(answer) = &answered {
-                    prop_assert_eq!(again.as_ref(), Some(answer));
-                }
-            }
-            prop_assert_eq!(before, state(world));
-            prop_assert_eq!(said, world.said.len());
-        }
-        run.rest();
+        repeat_everything(acts);
     }
+}
+
+/// Each question that arrives is asked again at once, and once more: what was answered is answered again, and no row
+/// is written and nothing is asked onward because of it.
+fn repeat_everything(acts: Vec<Act>) {
+    let mut run = Run::new(true, [0; 4]);
+    for act in acts {
+        let drawn = match act {
+            Act::Crash(_) | Act::CrashAfterNext(_) | Act::Storage(..) | Act::Cut(_) => continue,
+            Act::Deliver(drawn) | Act::Next(drawn) => drawn,
+            act => {
+                run.act(act);
+                continue;
+            }
+        };
+        let world = &mut run.world;
+        let Some(at) = one_of(world.wire.len(), drawn) else { continue };
+        let message = world.wire.remove(at).unwrap();
+        let Message::Ask { to, from, request, ask: asked, .. } = message.clone() else {
+            world.deliver(message);
+            continue;
+        };
+        let before = world.wire.len();
+        world.deliver(message);
+        // An earlier copy of it may be answered now, too: it has made room for this one, which waits.
+        let answered = world.wire.iter().skip(before).filter(|_| world.is_answered()).find_map(|message| match message {
+            Message::Answer { to: back, answer, ask, .. } if (*back, *ask) == (from, asked) => Some(answer.clone()),
+            _ => None,
+        });
+        let state = |world: &World| {
+            let nodes = world.nodes.iter();
+            nodes.map(|node| (node.grants.clone(), node.ledger.len())).collect::<Vec<_>>()
+        };
+        let (before, said) = (state(world), world.said.len());
+        for _ in 0..2 {
+            let again = world.ask(to, id(from), request.clone());
+            // What is under way is waited for.
+            if let Some(answer) = &answered {
+                assert_eq!(again.as_ref(), Some(answer));
+            }
+        }
+        assert_eq!(before, state(world));
+        assert_eq!(said, world.said.len());
+    }
+    run.rest();
+}
+
+/// Once found by chance, and kept: a RELEASE that waits, and so many copies of it that the first makes room.
+#[test]
+fn what_once_went_wrong_goes_well() {
+    let buy = || Act::Buy { hold: false, cores: 1, renew: false };
+    repeat_everything(vec![
+        buy(),
+        Act::Pass(3000),
+        buy(),
+        buy(),
+        Act::Deliver(10),
+        Act::Deliver(12),
+        Act::Deliver(67),
+        Act::Deliver(3),
+        Act::Deliver(54),
+        Act::Deliver(92),
+        Act::Repeat(156),
+        Act::PeerUp(0),
+        Act::Next(2),
+        Act::Next(2),
+        Act::PeerUp(0),
+        Act::SayAgain(45),
+        Act::Purchase(0),
+        Act::Deliver(80),
+        Act::Deliver(169),
+    ]);
 }
 
 /// One crash at each point of a whole life, of any node, before or after its words get out.

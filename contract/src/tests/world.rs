@@ -324,6 +324,11 @@ impl World {
         self.cut.is_some_and(|cut| cut == (a, b) || cut == (b, a))
     }
 
+    /// Says whether the question that was delivered last has been answered.
+    pub(super) fn is_answered(&self) -> bool {
+        !self.tickets.contains_key(&Ticket(self.next_ticket))
+    }
+
     /// Delivers one message.
     pub(super) fn deliver(&mut self, message: Message) {
         if self.is_cut(&message) {
