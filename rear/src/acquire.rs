@@ -130,7 +130,7 @@ impl Manager {
             .into_iter()
             .map(|Ranked { candidate, fit, .. }| {
                 let direct = self.capacity.is_direct(&candidate.flavour);
-                Choice::new(candidate.flavour, direct, fit.partition, fit.price)
+                Choice::new(candidate, direct, fit.partition, fit.price)
             })
             .collect();
         let Some(search) = self.requests.get_mut(&id).and_then(|request| request.search.as_mut()) else { return };

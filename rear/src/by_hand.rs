@@ -86,13 +86,13 @@ impl HandOrder {
 
     /// Returns what to ask one provider for.
     fn choice(&self, candidate: Candidate, direct: bool) -> Result<Choice, Refusal> {
-        let flavour = candidate.flavour;
-        let partition = if self.exactly { self.need } else { partition::covering(&flavour, &self.need)? };
-        partition::check(&flavour, &partition)?;
+        let flavour = &candidate.flavour;
+        let partition = if self.exactly { self.need } else { partition::covering(flavour, &self.need)? };
+        partition::check(flavour, &partition)?;
         let price = flavour.price.of(&partition, &flavour.base).ok_or_else(|| {
             Refusal::new(Code::TooLarge, format!("flavour {}: the price is beyond counting", flavour.id))
         })?;
-        Ok(Choice::new(flavour, direct, partition, price))
+        Ok(Choice::new(candidate, direct, partition, price))
     }
 }
 

@@ -12,10 +12,12 @@
 //! ```
 //! These are the states; what moves between them is in `acquire.rs`, `virtual_node.rs` and `release.rs`.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use kernel::{AllocationId, ContractId, FlavourId, Key, NodeId, Resources, Span};
-use rear_proto::{Code, Epoch, Flavour, Mode, Refusal, Selector, Trace, flavour::Party, price::Rate, story::Deed};
+use kernel::{AllocationId, ContractId, FlavourId, Key, NodeId, Resources, Span, Time};
+use rear_proto::{
+    Code, Epoch, Mode, Refusal, Selector, Trace, flavour::Party, local::Candidate, price::Rate, story::Deed,
+};
 
 use crate::{capacity::tell, mail::Effect};
 
@@ -83,6 +85,8 @@ pub(crate) struct Search {
     pub(crate) queue: VecDeque<Choice>,
     /// What was tried, and with whom.
     pub(crate) tried: BTreeSet<(NodeId, FlavourId)>,
+    /// When what was tried and was not there any more had been heard of; heard of later, it is tried again.
+    old: BTreeMap<(NodeId, FlavourId), Time>,
     /// What need not be shown again when asking wider.
     excluded: BTreeSet<FlavourId>,
     /// The capacity that its owner itself has said is not to be had: no way leads to it.
@@ -109,14 +113,18 @@ pub(crate) struct Choice {
     pub(crate) direct: bool,
     /// Whether the seller was not heard of since it was asked.
     pub(crate) silent: bool,
+    /// When the offer was heard of.
+    pub(crate) seen: Time,
     pub(crate) epoch: Epoch,
     pub(crate) partition: Resources,
     pub(crate) price: Rate,
 }
 
 impl Choice {
-    pub(crate) fn new(flavour: Flavour, direct: bool, partition: Resources, price: Rate) -> Self {
+    pub(crate) fn new(candidate: Candidate, direct: bool, partition: Resources, price: Rate) -> Self {
+        let Candidate { flavour, seen, .. } = candidate;
         Self {
+            seen,
             seller: flavour.provider,
             flavour: flavour.id,
             capacity: (flavour.owner, flavour.origin),
@@ -188,6 +196,7 @@ impl Search {
             ceiling,
             queue: VecDeque::new(),
             tried: BTreeSet::new(),
+            old: BTreeMap::new(),
             excluded: BTreeSet::new(),
             gone: BTreeSet::new(),
             rounds: 0,
@@ -210,7 +219,9 @@ impl Search {
     }
 
     pub(crate) fn is_of_use(&self, choice: &Choice) -> bool {
-        !self.tried.contains(&(choice.seller.node, choice.flavour)) && !self.gone.contains(&choice.capacity)
+        let name = (choice.seller.node, choice.flavour);
+        let is_news = self.old.get(&name).is_some_and(|seen| choice.seen > *seen);
+        (is_news || !self.tried.contains(&name)) && !self.gone.contains(&choice.capacity)
     }
 
     /// Takes note of why the way that was being tried came to nothing, and of what follows for others to the same
@@ -222,14 +233,13 @@ impl Search {
         let heard = !choice.silent && !blames_the_way(refusal.code());
         // What was known from before may be out of date, at a relay above all: its other side comes and goes. Shown again
         // when it is asked for, it is worth another try.
-        let is_old = self.rounds == 0
-            && match refusal.code() {
-                Code::NotFound => true,
-                Code::Unavailable | Code::Closed | Code::Expired => !choice.direct,
-                _ => false,
-            };
+        let is_old = match refusal.code() {
+            Code::NotFound => true,
+            Code::Unavailable | Code::Closed | Code::Expired => self.rounds == 0 && !choice.direct,
+            _ => false,
+        };
         if is_old {
-            self.tried.remove(&(choice.seller.node, choice.flavour));
+            self.old.insert((choice.seller.node, choice.flavour), choice.seen);
         } else if choice.direct || heard {
             // Another relay may show the same offer under the same id.
             self.excluded.insert(choice.flavour);

@@ -147,13 +147,18 @@ fn an_offer_that_another_relay_may_have_is_asked_for_again() {
 fn an_old_offer_that_is_refused_is_tried_once_more_when_it_is_shown_again() {
     let mut n = Node::new(Config::default());
     n.handle(acquire(WANT, Mode::Direct));
-    let found = || Input::Found { request: request(1), candidates: vec![foreign(4, "0.8")] };
-    for _ in 0..2 {
-        let key = started(&n.handle(found())).key;
+    let found = |later: u64| {
+        let mut offer = foreign(4, "0.8");
+        offer.seen = Time(offer.seen.0 + later);
+        Input::Found { request: request(1), candidates: vec![offer] }
+    };
+    for later in 0..2 {
+        let key = started(&n.handle(found(later))).key;
         n.handle(Input::Refused { request: request(1), key, refusal: Code::NotFound.into() });
         n.handle(Input::Discovered { request: request(1), partial: false, silent: 0 });
     }
-    let out = n.handle(found());
+    // It has not been heard of since.
+    let out = n.handle(found(1));
     assert!(!out.iter().any(|effect| matches!(effect, Effect::Start { .. })), "{out:?}");
 }
 
