@@ -18,6 +18,9 @@ use crate::border::Viewer;
 /// The most bytes of offers in one answer; the rest of the frame is for steps and what comes later.
 const ANSWER_BYTES: usize = frame::MAX_ANSWER as usize * 3 / 4;
 
+/// The most bytes of offers in all answers that are remembered: those for partners are made for each anew.
+const REMEMBERED_BYTES: usize = 64 << 20;
+
 /// The questions that came lately: those that wait for others' answers, and the answers of those that are answered,
 /// for their repeats.
 #[derive(Debug, Default)]
@@ -26,6 +29,8 @@ pub(crate) struct Queries {
     ending: BTreeSet<(Time, QueryId)>,
     /// How many wait.
     pending: usize,
+    /// How many bytes the answers have.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -55,6 +60,7 @@ pub(crate) struct Pending {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Listed {
     flavours: Vec<Arc<Flavour>>,
+    bytes: usize,
     partial: bool,
     silent: u32,
 }
@@ -124,14 +130,16 @@ impl Queries {
     pub(crate) fn remember(&mut self, query: QueryId, from: NodeId, until: Time, answer: Listed, most: usize) {
         self.insert(query, Query { from, until, state: State::Answered(answer) });
         let mut over = self.known.len().saturating_sub(self.pending).saturating_sub(most);
+        let mut bytes = self.bytes.saturating_sub(REMEMBERED_BYTES);
         let mut oldest: Vec<(Time, QueryId)> = Vec::new();
         for (until, query) in &self.ending {
-            if over == 0 {
+            if over == 0 && bytes == 0 {
                 break;
             }
-            if !self.is_pending(query) {
+            if let Some(Query { state: State::Answered(answer), .. }) = self.known.get(query) {
                 oldest.push((*until, *query));
-                over -= 1;
+                over = over.saturating_sub(1);
+                bytes = bytes.saturating_sub(answer.bytes);
             }
         }
         for (until, query) in oldest {
@@ -141,10 +149,12 @@ impl Queries {
 
     fn insert(&mut self, query: QueryId, known: Query) {
         self.ending.insert((known.until, query));
-        if let Some(before) = self.known.insert(query, known)
-            && self.known.get(&query).is_some_and(|known| known.until != before.until)
-        {
-            self.ending.remove(&(before.until, query));
+        self.bytes += known.bytes();
+        if let Some(before) = self.known.insert(query, known) {
+            self.bytes = self.bytes.saturating_sub(before.bytes());
+            if self.known.get(&query).is_some_and(|known| known.until != before.until) {
+                self.ending.remove(&(before.until, query));
+            }
         }
     }
 
@@ -154,7 +164,18 @@ impl Queries {
 
     fn forget(&mut self, until: Time, query: QueryId) {
         self.ending.remove(&(until, query));
-        self.known.remove(&query);
+        if let Some(known) = self.known.remove(&query) {
+            self.bytes = self.bytes.saturating_sub(known.bytes());
+        }
+    }
+}
+
+impl Query {
+    const fn bytes(&self) -> usize {
+        match &self.state {
+            State::Pending(_) => 0,
+            State::Answered(answer) => answer.bytes,
+        }
     }
 }
 
@@ -164,14 +185,14 @@ const MAX_REPEATS: usize = 16;
 impl Listed {
     /// Puts an answer together, of as many offers as fit.
     pub(crate) fn new(flavours: impl IntoIterator<Item = Arc<Flavour>>, partial: bool, silent: u32) -> Self {
-        let mut listed = Self { flavours: Vec::new(), partial, silent };
-        let mut bytes = 0;
+        let mut listed = Self { flavours: Vec::new(), bytes: 0, partial, silent };
         for flavour in flavours {
-            bytes += codec::encode(&*flavour).len();
+            let bytes = listed.bytes + codec::encode(&*flavour).len();
             if bytes > ANSWER_BYTES {
                 listed.partial = true;
                 break;
             }
+            listed.bytes = bytes;
             listed.flavours.push(flavour);
         }
         listed

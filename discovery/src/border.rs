@@ -92,6 +92,11 @@ impl Border {
         self.partners.iter().find(|partner| partner.domain.key == *domain)
     }
 
+    /// Returns who the partners are, as far as it matters for what they may see.
+    pub(crate) fn viewers(&self) -> Vec<(DomainKey, String, bool)> {
+        self.partners.iter().map(|partner| (partner.domain.key, partner.name.clone(), partner.on)).collect()
+    }
+
     /// Returns the partners whose relation is on.
     pub(crate) fn partners_on(&self) -> impl Iterator<Item = &Partner> {
         self.partners.iter().filter(|partner| partner.on)

@@ -20,7 +20,7 @@ use crate::{
     answering,
     config::Config,
     feeds::Shown,
-    index::{Heard, Index, Offer, OfferKey, Whose, by_price},
+    index::{EXHAUSTED, Heard, Index, Offer, OfferKey, Whose, by_price},
     publishing,
 };
 
@@ -75,6 +75,10 @@ impl Catalogue {
     ) -> Result<Place, Unkept> {
         if offer.bytes().len() > config.offer_bytes {
             return Err(Unkept::Full);
+        }
+        // The plain lie costs no look at the signature.
+        if offer.claimed().is_none_or(|claimed| claimed.by != *from) {
+            return Err(Unkept::Lie);
         }
         let Ok(Published { viewer, at, flavour, .. }) = offer.open(from) else { return Err(Unkept::Lie) };
         if flavour.owner != *from || flavour.domain.key != *domain {
@@ -179,9 +183,10 @@ impl Catalogue {
                 && self.kept.get(&(viewer, offer.key())).is_some_and(|kept| kept.expires > now)
         };
         let found: Vec<OfferKey> = if selector.filters.is_empty() {
-            let mut all: Vec<&Offer> = shelf.all(Whose::Others).filter(|offer| usable(offer)).collect();
+            let looked_at = shelf.all(Whose::Others).take(EXHAUSTED);
+            let mut all: Vec<&Offer> = looked_at.filter(|offer| usable(offer)).collect();
             all.sort_by(|a, b| by_price(&whole_price(&a.flavour.price), &whole_price(&b.flavour.price)));
-            listed.partial = all.len() > most;
+            listed.partial = all.len() > most || shelf.count(Whose::Others) > EXHAUSTED;
             all.iter().take(most).map(|offer| offer.key()).collect()
         } else {
             let (found, more) = shelf.matching(Whose::Others, &selector, most, usable, |_| None);

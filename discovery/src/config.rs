@@ -116,6 +116,11 @@ pub struct Config {
     ///
     /// One a second is what a feed comes to; the rest is room for the snapshots.
     pub told_per_minute: u32,
+    /// The most questions that one node of another domain may put within a minute.
+    ///
+    /// A partner's supernode asks for all its domain, so a hundred a second; each costs a look-up of some milliseconds
+    /// at the most, and an answer that is remembered.
+    pub asked_per_minute: u32,
     /// The most offers that a catalogue keeps in all: about 2 KiB each.
     pub catalogue_offers: usize,
     /// The most offers that it keeps of one domain.
@@ -192,6 +197,7 @@ impl Default for Config {
             subscribe_within: Span::secs(600),
             subscribers: 256,
             told_per_minute: 240,
+            asked_per_minute: 6000,
             catalogue_offers: 100_000,
             catalogue_offers_per_domain: 32_768,
             catalogue_offers_per_publisher: 16_384,

@@ -19,6 +19,8 @@ pub(crate) struct Endpoint {
     pub(crate) role: Role,
     pub(crate) realm: Realm,
     pub(crate) up: bool,
+    /// Since when it can be reached, or could.
+    pub(crate) since: Time,
     /// How long its answers take: the fastest seen, forgotten slowly.
     pub(crate) round_trip: Option<Span>,
     /// How long its last answers took.
@@ -69,13 +71,14 @@ impl Group {
 }
 
 impl Endpoints {
-    pub(crate) fn up(&mut self, party: Party, role: Role, realm: Realm) {
+    pub(crate) fn up(&mut self, now: Time, party: Party, role: Role, realm: Realm) {
         let Party { node, addresses } = party;
         let endpoint = self.0.entry(node).or_insert_with(|| Endpoint {
             addresses: Vec::new(),
             role,
             realm,
-            up: true,
+            up: false,
+            since: now,
             round_trip: None,
             times: VecDeque::new(),
             heard: None,
@@ -85,7 +88,9 @@ impl Endpoints {
         endpoint.addresses = addresses;
         endpoint.role = role;
         endpoint.realm = realm;
-        endpoint.up = true;
+        if !std::mem::replace(&mut endpoint.up, true) {
+            endpoint.since = now;
+        }
         endpoint.failed = false;
     }
 

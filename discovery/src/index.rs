@@ -8,6 +8,7 @@ mod names;
 mod shelf;
 #[cfg(test)]
 mod tests;
+mod toil;
 
 use std::{
     cmp::Ordering,
@@ -21,19 +22,12 @@ use rear_proto::{Flavour, Selector, local::DomainSecret, price::Rate};
 pub(crate) use names::Aliases;
 use names::Names;
 use shelf::Shelf;
+pub(crate) use toil::{EXHAUSTED, Toil, words as words_of};
 
 /// What names an offer: the party to reserve with, and the flavour.
 pub(crate) type OfferKey = (NodeId, FlavourId);
 /// The place of an offer; never used for another one.
 type Slot = u64;
-
-/// How many offers are looked at before the cheapest are not worth looking for any longer: up to here the
-/// answer is exact, and beyond it the first that match will do. A selector is checked in about a microsecond.
-pub(crate) const THOROUGH: usize = 4096;
-
-/// How many offers are looked at at most, whatever was found: a question that is not selective must not hold up
-/// everything else for longer than some tens of milliseconds.
-pub(crate) const EXHAUSTED: usize = 32_768;
 
 /// The index.
 #[derive(Debug)]
@@ -311,11 +305,13 @@ impl Index {
     ) -> (Vec<Match<'_>>, bool) {
         let mut matches = Vec::new();
         let mut more = false;
-        for (looked_at, offer) in self.narrowed(whose, selector).enumerate() {
-            if is_enough(looked_at, matches.len(), most) {
+        let mut toil = Toil::of(selector);
+        for offer in self.narrowed(whose, selector) {
+            if toil.is_enough(matches.len(), most) {
                 more = true;
                 break;
             }
+            toil.look(&offer.flavour);
             if !usable(offer) {
                 continue;
             }
@@ -328,11 +324,6 @@ impl Index {
         matches.truncate(most);
         (matches, more)
     }
-}
-
-/// Says whether to look no further, after so many were looked at and so many found.
-pub(crate) const fn is_enough(looked_at: usize, found: usize, most: usize) -> bool {
-    looked_at >= EXHAUSTED || (looked_at >= THOROUGH && found >= most)
 }
 
 /// Orders rates: within a currency by what they cost per second, exactly; currencies by name.

@@ -25,6 +25,7 @@ use feeds::Telling;
 use crate::{
     answering::Queries,
     border::Border,
+    catalogue::Minutes,
     config::Config,
     early::Waits,
     endpoints::Endpoints,
@@ -49,6 +50,8 @@ pub struct Manager {
     index: Index,
     endpoints: Endpoints,
     queries: Queries,
+    /// How many questions those of other domains have put lately.
+    questions: Minutes,
     saving: Saving,
     early: Waits,
     fan_outs: BTreeMap<u64, FanOut>,
@@ -58,6 +61,8 @@ pub struct Manager {
     hedges: BTreeSet<(Time, u64)>,
     /// Our open questions: of which fan-out, and to whom.
     asks: BTreeMap<AskId, (u64, NodeId)>,
+    /// Whom to ask again, and when, who did not know this node yet.
+    again: BTreeSet<(Time, u64, AskId, NodeId)>,
     next_fan_out: u64,
     next_ask: u64,
     /// What was not believed lately, and why.
@@ -77,12 +82,14 @@ impl Manager {
             index: Index::new(me.domain),
             endpoints: Endpoints::default(),
             queries: Queries::default(),
+            questions: Minutes::default(),
             saving: Saving::default(),
             early: Waits::default(),
             fan_outs: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             hedges: BTreeSet::new(),
             asks: BTreeMap::new(),
+            again: BTreeSet::new(),
             next_fan_out: 0,
             next_ask: 0,
             disbelieved: VecDeque::new(),
@@ -285,8 +292,12 @@ impl kernel::Manager for Manager {
             Input::Told { ticket, from, caller, request } => self.told(now, ticket, from, caller, *request, out),
             Input::Resolve { allocation, flavour, caller } => self.resolve(now, allocation, flavour, caller, out),
             Input::Partners(partners) => {
+                let before = self.border.viewers();
                 self.partners_are(partners, out);
-                self.exposed(now);
+                // Who speaks for them changes whom to believe, and nobody's view: a partner may say that all the time.
+                if self.border.viewers() != before {
+                    self.exposed(now);
+                }
             }
             Input::Secret(secret) => {
                 let resale = self.config.expose.iter().any(|rule| rule.resale);
@@ -295,7 +306,7 @@ impl kernel::Manager for Manager {
             }
             Input::EndpointUp { party, role, realm } => {
                 if party.node != self.me {
-                    self.endpoints.up(party.clone(), role, realm);
+                    self.endpoints.up(now, party.clone(), role, realm);
                     self.reached(now, &party, role, realm);
                     self.early.reached(now + self.config.gather);
                 }
@@ -316,6 +327,7 @@ impl kernel::Manager for Manager {
         [
             self.deadlines.first().map(|(at, _)| (*at, "list-deadline")),
             self.hedges.first().map(|(at, _)| (*at, "second-supernode")),
+            self.again.first().map(|(at, ..)| (*at, "ask-again")),
             self.next_sweep().map(|at| (at, "candidate-expiry")),
             self.saving.due().map(|at| (at, "save-candidates")),
             self.early.due().map(|at| (at, "first-contact")),
@@ -327,6 +339,7 @@ impl kernel::Manager for Manager {
     }
 
     fn wake(&mut self, now: Time, out: &mut Vec<Effect>) {
+        self.ask_again(now, out);
         while let Some((at, id)) = self.hedges.first().copied()
             && at <= now
         {

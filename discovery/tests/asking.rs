@@ -109,13 +109,15 @@ fn refusals_are_answers_and_silence_is_not() {
     for (said, expected) in [
         (Code::Timeout, vec!["rated 2 Silent", "10", "11", "discovered 1 silent 1"]),
         (Code::Unavailable, vec!["10", "11", "discovered 1 silent 1"]),
-        (Code::NotAMember, vec!["10", "11", "discovered 1 silent 0 partial"]),
+        // Who does not know this node says nothing of what there is.
+        (Code::NotAMember, vec!["10", "11", "discovered 1 silent 1"]),
         (Code::Overloaded, vec!["10", "11", "discovered 1 silent 0 partial"]),
         // Who has answered this question already, by another way, is not left out.
         (Code::LoopDetected, vec!["10", "11", "discovered 1 silent 0"]),
     ] {
         let mut world = world();
         world.up(2);
+        world.pass(Span::secs(5));
         let asked = asks(&world.discover(1, "", 5));
         assert_eq!(words(&world.answer(asked[0].0, 2, Err(said.into()))), expected, "{said}");
     }

@@ -45,8 +45,12 @@ impl Names {
     pub(super) fn add(&mut self, slot: Slot, flavour: &Flavour, foreign: bool) -> Aliases {
         let Some(secret) = &self.secret else { return Aliases::default() };
         let inward = foreign.then(|| secret.rename("in", &[flavour.domain.key.as_bytes(), flavour.id.as_bytes()]));
-        let inner = inward.unwrap_or(flavour.id);
-        let outward = (!foreign || self.resale).then(|| secret.rename("out", &[ZONE, inner.as_bytes()]));
+        // Ids are their owners' choice: of two nodes of the domain that choose the same, neither may stand in for the
+        // other. A partner's offer has one owner here, whichever of its supernodes shows it.
+        let outward = match inward {
+            Some(inner) => self.resale.then(|| secret.rename("out", &[ZONE, inner.as_bytes()])),
+            None => Some(secret.rename("out", &[ZONE, flavour.owner.as_bytes(), flavour.id.as_bytes()])),
+        };
         self.inward.extend(inward.map(|id| (id, slot)));
         self.outward.extend(outward.map(|id| (id, slot)));
         Aliases { inward, outward }

@@ -14,7 +14,7 @@ use rear_proto::{
     selector::{Bounds, Field, Filter, Test},
 };
 
-use super::{EXHAUSTED, Slot};
+use super::{Slot, toil::EXHAUSTED};
 
 /// Offers by what selectors ask for most.
 #[derive(Debug, Default)]
@@ -84,7 +84,7 @@ impl Shelf {
             Way::Words(sets) => match sets.as_slice() {
                 [one] => Box::new(one.iter().copied()),
                 // An offer may have several of the words.
-                sets => Box::new(sets.iter().copied().flatten().copied().collect::<BTreeSet<_>>().into_iter()),
+                sets => Box::new(merged(sets)),
             },
         }
     }
@@ -131,6 +131,18 @@ impl Shelf {
         }
         ranges.first().filter(|_| width > EXHAUSTED).map(|(_, set, bound)| Way::Range(set, *bound))
     }
+}
+
+/// Walks several sets as one, in order and each member once; nothing is gathered that nobody looks at.
+fn merged<'a>(sets: &[&'a BTreeSet<Slot>]) -> impl Iterator<Item = Slot> + use<'a> {
+    let mut walks: Vec<_> = sets.iter().map(|set| set.iter().copied().peekable()).collect();
+    iter::from_fn(move || {
+        let next = walks.iter_mut().filter_map(|walk| walk.peek().copied()).min()?;
+        for walk in &mut walks {
+            walk.next_if_eq(&next);
+        }
+        Some(next)
+    })
 }
 
 impl Bound {

@@ -11,7 +11,7 @@ use rear_proto::{
     price::{Money, Period, Price},
 };
 
-use super::*;
+use super::{toil::THOROUGH, *};
 
 const WORDS: [&str; 4] = ["IT", "it", "Fast", "rack"];
 

@@ -6,6 +6,7 @@ use kernel::{AskId, FlavourId, NodeId, QueryId, Span, Time};
 use rear_proto::{
     Answer, Code, Deed, Flavour, Refusal, Selector, Signed,
     door::{MAX_HOPS, MAX_LIST},
+    flavour::Party,
     local::{self, Candidate},
     message::{Flavours, PublishedFlavours},
     published::Published,
@@ -21,6 +22,11 @@ use crate::{
     index::{Heard, Offer, OfferKey, Whose},
     mail::{Asker, Discovered, Effect, Why},
 };
+
+/// How long after it was reached a node may not know yet who this one is.
+const ACQUAINTED: Span = Span::secs(5);
+/// After which time it is asked again then: HELLO is answered within a round trip, unless a node has just started.
+const AGAIN: Span = Span::millis(100);
 
 impl Manager {
     /// Asks outside on behalf of one who wants to know; equal questions at the same time are asked once.
@@ -139,6 +145,11 @@ impl Manager {
         let group = self.fan_outs.get(&id).and_then(|fan_out| fan_out.open.get(&ask)).copied();
         match (answer, group) {
             (Ok(_), _) if from != asked => self.said_nothing(id, ask),
+            // Nothing that it offers would be used; nobody must take that for there being nothing.
+            (Ok(_), _) if self.endpoints.get(&from).is_none_or(|endpoint| !endpoint.up) => {
+                self.said_nothing(id, ask);
+                self.ask_another(now, id, &from, group, out);
+            }
             (Ok(Answer::Published(answer)), Some(Group::Catalogue)) => {
                 self.endpoints.answered(now, &from, took);
                 self.take_published(now, id, ask, from, answer, out);
@@ -161,6 +172,13 @@ impl Manager {
                         out.push(Effect::Rated { peer: from, outcome: local::Outcome::Silent });
                     }
                 }
+                // It does not know this node. That is no answer, and may be otherwise once HELLO is through.
+                Code::NotAMember => {
+                    if !self.asks_again(now, id, ask, &from) {
+                        self.said_nothing(id, ask);
+                        self.ask_another(now, id, &from, group, out);
+                    }
+                }
                 code => {
                     self.endpoints.answered(now, &from, took);
                     if let Some(fan_out) = self.fan_outs.get_mut(&id) {
@@ -175,6 +193,44 @@ impl Manager {
             },
         }
         self.settle(now, id, out);
+    }
+
+    /// Lets a question that was refused wait, to be asked again a moment later: the connection is so new that the
+    /// question may have overtaken HELLO. Says whether it waits.
+    fn asks_again(&mut self, now: Time, id: u64, ask: AskId, to: &NodeId) -> bool {
+        let is_new = self.endpoints.get(to).is_some_and(|endpoint| endpoint.up && now < endpoint.since + ACQUAINTED);
+        let again = now + AGAIN;
+        let in_time = self.fan_outs.get(&id).is_some_and(|fan_out| again < fan_out.deadline);
+        let waits = is_new && in_time;
+        if waits {
+            self.again.insert((again, id, ask, *to));
+        }
+        waits
+    }
+
+    /// Asks again those who did not know this node yet.
+    pub(super) fn ask_again(&mut self, now: Time, out: &mut Vec<Effect>) {
+        while let Some((at, id, ask, node)) = self.again.first().copied()
+            && at <= now
+        {
+            self.again.pop_first();
+            let open = self.fan_outs.get_mut(&id).and_then(|fan_out| fan_out.open.remove(&ask));
+            let Some(group) = open else { continue };
+            let there = self.endpoints.get(&node).filter(|endpoint| endpoint.up);
+            let party = there.map(|endpoint| Party { node, addresses: endpoint.addresses.clone() });
+            let trace = self.fan_outs.get(&id).map(|fan_out| fan_out.travel.trace);
+            match (party, trace) {
+                (Some(party), Some(trace)) => self.send(now, id, party, group, None, trace, out),
+                (None, _) | (_, None) => {
+                    if let Some(fan_out) = self.fan_outs.get_mut(&id) {
+                        fan_out.open.insert(ask, group);
+                    }
+                    self.said_nothing(id, ask);
+                    self.ask_another(now, id, &node, Some(group), out);
+                }
+            }
+            self.settle(now, id, out);
+        }
     }
 
     pub(super) fn said_nothing(&mut self, id: u64, ask: AskId) {

@@ -13,7 +13,7 @@ use super::Manager;
 use crate::{
     answering,
     border::Viewer,
-    index::{Offer, Whose, by_price, is_enough},
+    index::{Offer, Toil, Whose, by_price},
 };
 
 /// What is looked for, and by whom.
@@ -71,16 +71,18 @@ impl Manager {
         } else {
             (answering::behind_border(selector, viewer), answering::for_provider(selector))
         };
+        let mut toil = Toil::of(selector);
         let (mut best, mut more, mut place) = (BTreeMap::<FlavourId, Shown<'_>>::new(), false, 0);
         'sides: for &side in sides {
             if side == Whose::Foreign && !eyes.look_abroad() {
                 continue;
             }
             for offer in self.index.narrowed(side, &narrow) {
-                if is_enough(place, best.len(), most) {
+                if toil.is_enough(best.len(), most) {
                     more = true;
                     break 'sides;
                 }
+                toil.look(&offer.flavour);
                 place += 1;
                 let provider = &offer.flavour.provider.node;
                 if asker == Some(*provider) || self.endpoints.is_down(provider) {

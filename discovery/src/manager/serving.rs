@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use kernel::{NodeId, QueryId, Ticket, Time};
 use rear_proto::{
-    Answer, Code, Deed, Flavour, Refusal, Trace,
+    Answer, Code, Deed, Flavour, Refusal, Selector, Trace,
     door::{MAX_DEADLINE, MAX_HOPS},
     local::Caller,
     membership::Role,
@@ -16,9 +16,12 @@ use crate::{
     answering::{self, Known, Listed, Pending},
     border::Viewer,
     fan_out::{Outcome, Question, Travel, Waiting, Who},
-    index::Whose,
+    index::{Whose, words_of},
     mail::Effect,
 };
+
+/// The most words in a question of another domain.
+const WORDS: usize = 256;
 
 impl Manager {
     /// Answers a LIST_FLAVOURS, or lets it wait for others' answers.
@@ -36,6 +39,9 @@ impl Manager {
         let refuse = |refusal: Refusal, out: &mut Vec<Effect>| {
             out.push(Effect::Reply { ticket, answer: Answer::Refused(refusal) });
         };
+        if let Err(refusal) = self.is_bearable(now, from, &caller, &list.selector) {
+            return refuse(refusal, out);
+        }
         if self.border.role() == Role::Catalogue {
             return self.asked_here(now, ticket, &caller, &list, trace, out);
         }
@@ -58,6 +64,16 @@ impl Manager {
             }
             Known::New => self.serve(now, ticket, from, viewer, list, trace, out),
         }
+    }
+
+    /// Says whether a question is one that this node has time for: of those from elsewhere there may be so many, and
+    /// each may be so dear.
+    fn is_bearable(&mut self, now: Time, from: NodeId, caller: &Caller, selector: &Selector) -> Result<(), Refusal> {
+        if matches!(caller, Caller::Member(_)) {
+            return Ok(());
+        }
+        self.questions.count(now, from, self.config.asked_per_minute)?;
+        has_few_words(selector, WORDS)
     }
 
     #[allow(clippy::too_many_arguments, reason = "a question has as many sides")]
@@ -179,4 +195,13 @@ const fn sides(list: &List) -> &'static [Whose] {
 fn answer(ticket: Ticket, trace: Trace, listed: &Listed, out: &mut Vec<Effect>) {
     out.push(Effect::Did(trace, Deed::ListAnswered));
     out.push(Effect::Reply { ticket, answer: listed.answer() });
+}
+
+/// Says whether a selector of another domain has no more than so many words: each is compared with each of an offer's.
+pub(super) fn has_few_words(selector: &Selector, most: usize) -> Result<(), Refusal> {
+    let words = words_of(selector);
+    if words <= most {
+        return Ok(());
+    }
+    Err(Refusal::new(Code::TooLarge, format!("the selector has {words} words, and at most {most} are looked for")))
 }

@@ -3,11 +3,13 @@
 use kernel::{NodeId, Span, Time};
 use rear_proto::{Answer, Code, Refusal, Request, Selector, flavour::Party, local::Caller, membership::Role, message};
 
-use super::{Manager, feeds::domain_of};
+use super::{Manager, feeds::domain_of, serving::has_few_words};
 use crate::{answering, feeds::Kind};
 
 /// The most subscribers of one domain: as many as a large domain has supernodes.
 const SUBSCRIBERS_PER_DOMAIN: usize = 16;
+/// The most words in another domain's wish: it is held against thousands of offers for each message.
+const WORDS: usize = 32;
 /// The longest that a subscription stands without being said again.
 const LONGEST_SUBSCRIPTION: Span = Span::secs(3600);
 
@@ -29,6 +31,9 @@ impl Manager {
         };
         if !may {
             return Err(Refusal::new(Code::NotShared, "there is nothing to subscribe to here"));
+        }
+        if !matches!(caller, Caller::Member(_)) {
+            has_few_words(&wish.selector, WORDS)?;
         }
         match self.telling.feeds.of(&from).map(|feed| &feed.kind) {
             Some(Kind::Supernode | Kind::Catalogue) => {

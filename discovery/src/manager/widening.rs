@@ -110,7 +110,7 @@ impl Manager {
 
     /// Sends a question on, under its own id or another one.
     #[allow(clippy::too_many_arguments, reason = "a question has as many sides")]
-    fn send(
+    pub(super) fn send(
         &mut self,
         now: Time,
         id: u64,

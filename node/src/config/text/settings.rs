@@ -245,6 +245,7 @@ pub(super) const SECTIONS: &[Section] = &[
                 "told-per-minute",
                 "The most messages about offers that one node of another domain may send within a minute.",
             ),
+            ("asked-per-minute", "The most questions that one node of another domain may put within a minute."),
             ("catalogue-offers", "As a catalogue: the most offers that are kept, some 2 KiB each."),
             ("catalogue-offers-per-domain", "The most of one domain."),
             ("catalogue-offers-per-publisher", "The most of one supernode."),
