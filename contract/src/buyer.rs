@@ -195,8 +195,10 @@ impl Manager {
 
     /// Says RESERVE or PURCHASE.
     pub(crate) fn say(&mut self, now: Time, key: Key, out: &mut Vec<Effect>) {
-        // The time that a relay has is one try of its asker's.
-        let try_within = if self.fronts.contains_key(&key) { Span(u64::MAX) } else { self.config.try_within() };
+        // The time that a relay has is one try of its asker's, and so short that each of its own waits for all that is
+        // left: an answer to an earlier one is as good as one to the latest.
+        let relayed = self.fronts.contains_key(&key);
+        let try_within = if relayed { Span(u64::MAX) } else { self.config.try_within() };
         let Some(own) = self.buys.get(&key).and_then(|buy| self.endorsement_of(buy)) else { return };
         let Some(buy) = self.buys.get_mut(&key) else { return };
         let Some(&mut Tries { since, until, .. }) = buy.stage.tries() else { return };
@@ -214,11 +216,16 @@ impl Manager {
         };
         let (to, trace) = (buy.seller.clone(), buy.trace);
         let ask = self.ask(Purpose::Buy(key), to, request, deadline, trace, out);
+        let mut lost = now + deadline + LOST_AFTER;
         if let Some(tries) = self.buys.get_mut(&key).and_then(|buy| buy.stage.tries()) {
             tries.count += 1;
             tries.inflight = Some(ask);
+            if relayed && tries.count < self.config.tries {
+                // Its asker does not hear of a message that is lost here, if there is time for another one.
+                lost = now + deadline.divided(2);
+            }
         }
-        self.chores.set(Chore::Repeat(key), now + deadline + LOST_AFTER);
+        self.chores.set(Chore::Repeat(key), lost);
     }
 
     /// Returns who vouches for the tunnel key in an order of this node's.

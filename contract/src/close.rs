@@ -79,13 +79,13 @@ impl Manager {
         }
     }
 
-    /// Says whether there is a signed contract of ours for a customer.
+    /// Says whether there is a signed contract of ours for a customer; one that rests on another's is over nothing here.
     pub(crate) fn look_up(&self, inquiry: u64, id: ContractId, customer: &NodeId, trace: Trace, out: &mut Vec<Effect>) {
         let found = self
             .contracts
             .get(&id)
             .filter(|agreement| agreement.is_live() && agreement.record.side == Side::Provider)
-            .filter(|agreement| agreement.order.buyer == *customer)
+            .filter(|agreement| agreement.order.buyer == *customer && agreement.record.link.is_none())
             .map(Agreement::sold);
         if found.is_some() {
             out.push(Effect::Did(trace, Deed::ContractFound));

@@ -14,7 +14,8 @@ pub struct Config {
     /// An agreement costs a round trip and a sync of the disk; half of the default *activate within* is then left
     /// for the peering.
     pub answer_within: Span,
-    /// How often RESERVE and PURCHASE are said before their time is over: once more is enough for a lost message.
+    /// How often RESERVE and PURCHASE are said before their time is over: once more is enough for a lost message. A relay
+    /// says them once more when half of its time has passed.
     pub tries: u32,
     /// How long after a try that got no answer the next one follows; doubled each time for RELEASE, which is
     /// repeated for a whole lease.

@@ -41,6 +41,8 @@ pub struct Manager {
     pub(crate) credentials: Option<Credentials>,
     /// Whether the disk takes promises.
     pub(crate) storage: bool,
+    /// Since when this node is up: what was asked before it has forgotten.
+    pub(crate) started: Time,
     /// Until when nothing expires, after the clock has jumped.
     pub(crate) suspended: Time,
 
@@ -140,6 +142,7 @@ impl Manager {
             rng,
             credentials: None,
             storage: true,
+            started: Time::default(),
             suspended: Time::default(),
             sales: BTreeMap::new(),
             allocations: BTreeMap::new(),

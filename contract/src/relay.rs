@@ -27,7 +27,11 @@ use rear_proto::{
     price::{Margin, Rate},
 };
 
-use crate::{manager::none_yet, record::Name};
+use crate::{
+    admit::LATEST_START,
+    manager::{Manager, none_yet},
+    record::Name,
+};
 
 pub(crate) use front::junction;
 pub(crate) use purchase::Purchasing;
@@ -151,8 +155,18 @@ pub(crate) fn with_age(age: Span) -> Extensions {
     extensions
 }
 
+impl Manager {
+    /// Returns since when the next hop may have been asked for what is asked for here now: since the asker began, where
+    /// this node may have forgotten that it was asked before. One that has been up for as long as an order lives would
+    /// know, and asks for the first time.
+    pub(crate) fn asked_since(&self, now: Time, extensions: &Extensions) -> Time {
+        let remembers = self.started + LATEST_START + self.config.clock_skew <= now;
+        if remembers { now } else { before(now, age(extensions)) }
+    }
+}
+
 /// Reads for how long somebody has been asking.
-pub(crate) fn age(extensions: &Extensions) -> Span {
+fn age(extensions: &Extensions) -> Span {
     let bytes = extensions.get(&AGE).and_then(|bytes| <[u8; 8]>::try_from(&bytes[..]).ok());
     bytes.map_or(Span::ZERO, |bytes| Span::millis(u64::from_le_bytes(bytes)))
 }

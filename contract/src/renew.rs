@@ -74,7 +74,7 @@ impl Manager {
             return if same { Ok(Some(before.clone())) } else { Err(reused(&agreement.name())) };
         }
         check_terms(ask, agreement, self.config.max_term, self.config.max_total_term)?;
-        if self.join_renewal(ticket, &id, renew)? {
+        if self.join_renewal(now, ticket, &id, renew, out)? {
             return Ok(None);
         }
         self.count_promise(now, from, caller)?;
@@ -268,9 +268,10 @@ fn check_terms(ask: &RenewalAsk, agreement: &Agreement, max: Span, max_total: Sp
     Ok(())
 }
 
-/// Says whether the refusal of a renewal may well be none at the next try.
+/// Says whether the refusal of a renewal may well be none at the next try: a relay whose next hop is silent says
+/// `Timeout`, in place of being silent itself.
 fn is_passing(refusal: &Refusal) -> bool {
-    matches!(refusal.code(), Code::Overloaded | Code::Storage | Code::ClockSkew)
+    matches!(refusal.code(), Code::Overloaded | Code::Storage | Code::ClockSkew | Code::Timeout)
 }
 
 fn respond(waiters: Vec<Ticket>, result: &Result<(), Refusal>, out: &mut Vec<Effect>) {

@@ -66,6 +66,7 @@ impl Manager {
 
     /// Comes to life: what lives gets one fresh lease to be heard of and to become active again.
     pub fn start(&mut self, now: Time, _starts: u32, out: &mut Vec<Effect>) {
+        self.started = now;
         for (id, renewals) in std::mem::take(&mut self.restored) {
             let Some(agreement) = self.contracts.get_mut(&id) else { continue };
             for renewal in renewals.into_values() {

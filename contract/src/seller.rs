@@ -120,7 +120,7 @@ impl Manager {
             trace,
             deadline,
             until: now + deadline,
-            since: relay::before(now, relay::age(&reserve.extensions)),
+            since: self.asked_since(now, &reserve.extensions),
             resolving,
             over: None,
         };

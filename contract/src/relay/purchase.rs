@@ -39,6 +39,7 @@ impl Manager {
     ) -> Result<(), Refusal> {
         let not_held = || Refusal::new(Code::NotFound, format!("nothing is held for the sender under {}", name.key));
         let deadline = asked.deadline.min(MAX_DEADLINE);
+        let since = self.asked_since(now, &asked.extensions);
         let sale = self.sales.get_mut(&name).ok_or_else(not_held)?;
         let key = sale.relay.ok_or_else(not_held)?.back;
         let hold = self.holds.get(&Name { buyer: self.me, key }).ok_or_else(not_held)?;
@@ -48,7 +49,7 @@ impl Manager {
             return Err(Refusal::new(Code::Timeout, "there is no time left to ask the next hop"));
         }
         let purchase = Purchase { key, reserved: hold.reserved.digest(), extensions: none_yet() };
-        let tries = Tries::new(relay::before(now, relay::age(&asked.extensions)), until.min(hold.lapses));
+        let tries = Tries::new(since, until.min(hold.lapses));
         buy.trace = trace;
         buy.stage = Stage::Purchasing(Box::new(Signed::new(purchase, &self.signer)), tries);
         let purchase = asked.purchase.clone();

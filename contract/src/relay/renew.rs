@@ -15,6 +15,7 @@ use crate::{
     mail::Effect,
     manager::{Expiry, Manager, Purpose, none_yet, refuse},
     relay::{self, Nest},
+    release::LOST_AFTER,
     renew::row,
 };
 
@@ -28,6 +29,8 @@ pub(crate) struct Renewing {
     /// What this node asks for.
     own: Signed<RenewalAsk>,
     inflight: AskId,
+    /// From when on the question counts as lost.
+    lost: Time,
     /// Who waits: the asker, and its repeats.
     tickets: Vec<Ticket>,
 }
@@ -37,10 +40,21 @@ impl Manager {
     ///
     /// # Errors
     /// When another one of the same contract is under way.
-    pub(crate) fn join_renewal(&mut self, ticket: Ticket, front: &ContractId, renew: &Renew) -> Result<bool, Refusal> {
+    pub(crate) fn join_renewal(
+        &mut self,
+        now: Time,
+        ticket: Ticket,
+        front: &ContractId,
+        renew: &Renew,
+        out: &mut Vec<Effect>,
+    ) -> Result<bool, Refusal> {
         let Some(agreement) = self.contracts.get(front) else { return Ok(false) };
         let Some(link) = agreement.record.link else { return Ok(false) };
         let Some(renewing) = self.renewing.get_mut(&link.other) else { return Ok(false) };
+        if renewing.lost <= now {
+            self.end_renewing(&link.other, Code::Timeout.into(), out);
+            return Ok(false);
+        }
         if renewing.ask.digest() != renew.ask.digest() {
             return Err(reused(&agreement.name()));
         }
@@ -79,7 +93,8 @@ impl Manager {
         let (own, to) = (Signed::new(own, &self.signer), back.record.peer.clone());
         let request = Request::Renew(Renew { now, deadline, ask: own.clone(), extensions: none_yet() });
         let inflight = self.ask(Purpose::Renew(link.other), to, request, deadline, trace, out);
-        let renewing = Renewing { front, ask: renew.ask.clone(), own, inflight, tickets: vec![ticket] };
+        let lost = now + deadline + LOST_AFTER;
+        let renewing = Renewing { front, ask: renew.ask.clone(), own, inflight, lost, tickets: vec![ticket] };
         self.renewing.insert(link.other, renewing);
         Ok(())
     }

@@ -350,10 +350,11 @@ fn repeat_everything(acts: Vec<Act>) {
         let before = world.wire.len();
         world.deliver(message);
         // An earlier copy of it may be answered now, too: it has made room for this one, which waits.
-        let answered = world.wire.iter().skip(before).filter(|_| world.is_answered()).find_map(|message| match message {
-            Message::Answer { to: back, answer, ask, .. } if (*back, *ask) == (from, asked) => Some(answer.clone()),
-            _ => None,
-        });
+        let answered =
+            world.wire.iter().skip(before).filter(|_| world.is_answered()).find_map(|message| match message {
+                Message::Answer { to: back, answer, ask, .. } if (*back, *ask) == (from, asked) => Some(answer.clone()),
+                _ => None,
+            });
         let state = |world: &World| {
             let nodes = world.nodes.iter();
             nodes.map(|node| (node.grants.clone(), node.ledger.len())).collect::<Vec<_>>()

@@ -79,6 +79,43 @@ fn the_ends_know_each_others_key_and_that_they_are_abroad() {
 }
 
 #[test]
+fn each_hop_knows_whether_the_far_end_of_each_contract_is_abroad() {
+    for mode in [Mode::Direct, Mode::Hold] {
+        let mut world = chain();
+        traded(&mut world, 1, mode);
+        for crashed in [None, Some(SC), Some(SP)] {
+            crashed.into_iter().for_each(|relay| world.crash(relay));
+            let is_abroad = |node: usize, buyer: usize| {
+                let view = world.live(node).into_iter().find(|view| view.buyer == id(buyer)).unwrap();
+                world.nodes[node].manager.is_abroad(&view.id)
+            };
+            // Whoever has bought of SC is at home there, and what that rests on is not; at SP it is the other way round.
+            assert_eq!(
+                [(SC, C), (SC, SC), (SP, SC), (SP, SP)].map(|(node, buyer)| is_abroad(node, buyer)),
+                [false, true, true, false]
+            );
+        }
+    }
+}
+
+#[test]
+fn what_a_relay_has_sold_is_not_there_to_be_deployed_to() {
+    let mut world = chain();
+    traded(&mut world, 1, Mode::Direct);
+    world.activate_chain();
+    for (node, buyer, there) in [(SC, C, false), (SP, SC, false), (P4, SP, true)] {
+        let contract = world.live(node).into_iter().find(|view| view.buyer == id(buyer)).unwrap().id;
+        let trace = rear_proto::Trace::None;
+        world.give(node, Input::LookUp { inquiry: 7, contract, customer: id(buyer), trace });
+        let found = world.nodes[node].told.iter().find_map(|effect| match effect {
+            Effect::LookedUp { inquiry: 7, found, .. } => Some(found.is_some()),
+            _ => None,
+        });
+        assert_eq!(found, Some(there), "node {node}");
+    }
+}
+
+#[test]
 fn a_channel_that_opens_makes_the_relays_contracts_active_and_keepalive_keeps_them() {
     let mut world = chain();
     traded(&mut world, 1, Mode::Direct);
@@ -224,6 +261,50 @@ fn a_renewal_that_the_far_end_refuses_is_refused_everywhere() {
     world.run(Span::secs(30));
     assert!((0..4).all(|node| world.live(node).iter().all(|view| view.renewals == 1)), "it is asked for again");
     world.check_chain();
+}
+
+#[test]
+fn a_renewal_of_which_a_message_is_lost_is_asked_for_again() {
+    for lost in 0..6 {
+        let mut world = chain();
+        let mut wish = wish(id(SC), 1, Mode::Direct);
+        (wish.renew, wish.term) = (true, Span::secs(300));
+        world.buy(wish);
+        world.settle();
+        world.activate_chain();
+        let contract = world.live(C)[0].id;
+        world.give(C, Input::RenewByHand { ticket: Ticket(7), contract });
+        for _ in 0..lost {
+            let message = world.wire.pop_front().unwrap();
+            world.deliver(message);
+        }
+        assert_eq!(world.wire.len(), 1, "message {lost} is lost");
+        world.wire.clear();
+        world.run(Span::secs(1800));
+        assert_eq!(count(&world, C, |effect| matches!(effect, Effect::NotRenewed { .. })), 0, "message {lost}");
+        assert_eq!(lives(&world), [1, 2, 2, 1], "message {lost}");
+        world.check_chain();
+    }
+}
+
+#[test]
+fn a_renewal_whose_answer_never_comes_is_asked_for_anew() {
+    let mut world = chain();
+    traded(&mut world, 1, Mode::Direct);
+    world.activate_chain();
+    let contract = world.live(C)[0].id;
+    world.give(C, Input::RenewByHand { ticket: Ticket(7), contract });
+    let Some(Message::Ask { request, .. }) = world.wire.pop_front() else { panic!("no RENEW") };
+    world.ask(SC, id(C), request.clone());
+    let asked = |world: &World| world.wire.len();
+    assert_eq!(asked(&world), 1);
+    // Nobody tells SC that its question is lost.
+    world.now = world.now + Span::millis(5800);
+    world.ask(SC, id(C), request.clone());
+    assert_eq!(asked(&world), 1, "it may be answered still");
+    world.now = world.now + Span::millis(200);
+    world.ask(SC, id(C), request);
+    assert_eq!(asked(&world), 2);
 }
 
 #[test]

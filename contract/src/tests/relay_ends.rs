@@ -88,6 +88,35 @@ fn silence_onward_is_given_up_and_a_grant_that_comes_later_is_given_back() {
 }
 
 #[test]
+fn one_message_that_is_lost_between_two_hops_does_not_fail_an_order() {
+    for mode in [Mode::Direct, Mode::Hold] {
+        for lost in 0..12 {
+            let mut world = chain();
+            let mut count = 0;
+            let mut deliver_all = |world: &mut World| {
+                for _ in 0..40 {
+                    while let Some(message) = world.wire.pop_front() {
+                        if count != lost {
+                            world.deliver(message);
+                        }
+                        count += 1;
+                    }
+                    world.pass(Span::millis(100), false);
+                }
+            };
+            world.buy(wish(id(SC), 1, mode));
+            deliver_all(&mut world);
+            if mode == Mode::Hold {
+                world.purchase(1);
+                deliver_all(&mut world);
+            }
+            assert_eq!((lives(&world), world.refusals(1)), ([1, 2, 2, 1], vec![]), "{mode:?}: message {lost} is lost");
+            world.check_chain();
+        }
+    }
+}
+
+#[test]
 fn what_is_released_while_it_is_under_way_comes_to_nothing() {
     for mode in [Mode::Direct, Mode::Hold] {
         for delivered in 1..6 {
