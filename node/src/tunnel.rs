@@ -17,6 +17,7 @@
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;
+mod crowd;
 mod dial;
 mod doer;
 mod failure;

@@ -9,10 +9,7 @@ use std::fs;
 
 use node::sandbox::Node;
 use serde_json::Value;
-use support::{
-    available, borders::Borders, fetch, live_contracts, nothing_left, offer, rows, running, submit,
-    text,
-};
+use support::{available, borders::Borders, fetch, live_contracts, nothing_left, offer, rows, running, submit, text};
 
 /// One place in a table: the step, and who does it, in any order.
 type Line = (u64, &'static [(&'static str, &'static str)]);

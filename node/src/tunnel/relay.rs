@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Hub,
+    crowd::{Crowd, Place},
     failure::Failure,
     line::Line,
     meter::Meter,
@@ -44,6 +45,8 @@ pub(super) struct Joint {
     back: Hop,
     /// The limit of streams, of either direction and whatever for.
     streams: Arc<Semaphore>,
+    /// All that are relayed here.
+    crowd: Arc<Crowd>,
     pub(super) meter: Arc<Meter>,
     /// Called when the router is removed.
     pub(super) stop: CancellationToken,
@@ -72,6 +75,7 @@ pub(super) struct Joined {
     near: Line,
     far: Box<dyn Stream>,
     stop: CancellationToken,
+    _place: Place,
 }
 
 impl Joint {
@@ -79,10 +83,11 @@ impl Joint {
     ///
     /// A relay can't tell a connection from a question. So it lets pass, in all, as many streams as one end admits of
     /// both: an honest end's connections then never take the room of its questions.
-    pub(super) fn new(junction: &Junction, meter: Arc<Meter>, stop: CancellationToken) -> Self {
+    /// Of what a neighbour lets this node have open for all contracts, it has its share.
+    pub(super) fn new(junction: &Junction, crowd: &Arc<Crowd>, meter: Arc<Meter>, stop: CancellationToken) -> Self {
         let (front, back) = hops(junction);
-        let streams = Arc::new(Semaphore::new(junction.streams as usize + INBOUND));
-        Self { front, back, streams, meter, stop, streams_limit: junction.streams }
+        let streams = Arc::new(Semaphore::new(most(junction.streams)));
+        Self { front, back, streams, crowd: Arc::clone(crowd), meter, stop, streams_limit: junction.streams }
     }
 
     /// Whether it stands for this junction already.
@@ -114,6 +119,11 @@ impl Joint {
     }
 }
 
+/// Returns the most streams of both kinds together.
+const fn most(streams: u32) -> usize {
+    streams as usize + INBOUND
+}
+
 fn hops(junction: &Junction) -> (Hop, Hop) {
     let Junction { front, buyer, back, seller, streams: _ } = junction;
     (Hop { contract: *front, peer: buyer.node }, Hop { contract: *back, peer: seller.node })
@@ -125,6 +135,9 @@ impl Onward {
     pub(super) async fn open(self, hub: &Hub, near: Box<dyn Stream>) -> Result<Joined, Failure> {
         let Self { joint, to, side } = self;
         let permit = Arc::clone(&joint.streams).try_acquire_owned().map_err(|_| Failure::Busy)?;
+        let others = most(joint.streams_limit).saturating_sub(joint.streams.available_permits() + 1);
+        let peers = [joint.front.peer, joint.back.peer];
+        let place = joint.crowd.enter(peers, others).ok_or(Failure::Busy)?;
         let near = Line::new(&joint.meter, side, &joint.stop, near, Some(permit));
         near.has_read(secure::HEADER);
         let opening = async {
@@ -140,7 +153,7 @@ impl Onward {
             () = stop.cancelled() => return Err(Failure::NoRouter),
             far = opening => far?,
         };
-        Ok(Joined { near, far, stop })
+        Ok(Joined { near, far, stop, _place: place })
     }
 }
 

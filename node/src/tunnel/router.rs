@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use super::{
+    crowd::Crowd,
     line::Line,
     meter::{Board, Meter},
     relay::{Joint, Onward},
@@ -69,13 +70,15 @@ type Entries = BTreeMap<ContractId, Entry>;
 /// All routers, by contract; one that joins two contracts stands under both.
 pub(super) struct Routers {
     entries: Mutex<Entries>,
+    crowd: Arc<Crowd>,
     board: Arc<Board>,
     stop: CancellationToken,
 }
 
 impl Routers {
     pub(super) fn new(board: Arc<Board>, stop: CancellationToken) -> Self {
-        Self { entries: Mutex::default(), board, stop }
+        let crowd = Crowd::new(transport::Limits::default().tunnels_per_peer);
+        Self { entries: Mutex::default(), crowd, board, stop }
     }
 
     /// Puts a router in place. One that differs in nothing that matters here stays as it is, with its streams.
@@ -125,7 +128,7 @@ impl Routers {
             return;
         }
         let meter = old.map_or_else(|| self.meter(junction.front), |old| Arc::clone(&old.meter));
-        let joint = Arc::new(Joint::new(junction, meter, self.stop.child_token()));
+        let joint = Arc::new(Joint::new(junction, &self.crowd, meter, self.stop.child_token()));
         for contract in joint.contracts() {
             clear(&mut entries, contract);
         }
