@@ -82,6 +82,8 @@ pub struct Manager {
     hellos: Rate,
     joins: Rate,
     accepts: Rate,
+    /// How often partners, by their domains' keys, have said something new of themselves.
+    news: Rate,
     asks: BTreeMap<AskId, Asked>,
     next_ask: u64,
     last_spread: Option<Time>,
@@ -170,6 +172,7 @@ impl Manager {
             hellos: Rate::new(config.rate_window, config.hellos),
             joins: Rate::new(config.rate_window, config.joins),
             accepts: Rate::new(config.rate_window, config.accepts),
+            news: Rate::new(config.rate_window, foreign::NEWS),
             config,
             me: signer.id(),
             signer,

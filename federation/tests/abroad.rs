@@ -569,3 +569,34 @@ fn a_domain_that_was_founded_without_a_secret_gets_one() {
     net.join(2, 1, Role::Supernode, Config::default());
     assert_eq!(net.nodes[&2].secret, Some(made));
 }
+
+#[test]
+fn a_partner_that_has_news_all_the_time_is_heard_now_and_then() {
+    let mut net = Net::partners();
+    net.join(2, 1, Role::Node, Config::default());
+    net.connect(1, 2);
+    net.pass(Span::secs(20));
+    let hello = full_hello(&mut net, 11);
+    let honest = hello.descriptor.clone().unwrap().claimed().unwrap();
+    let news = |n: u64| {
+        let port = 5000 + n as u16;
+        let supernodes = vec![Party { node: id(11), addresses: place(11, port) }];
+        let descriptor = Descriptor { sequence: honest.sequence + n, supernodes, ..honest.clone() };
+        Hello { descriptor: Some(Signed::new(descriptor, &signer(11))), ..hello.clone() }
+    };
+    let heard = |net: &Net, n: u64| {
+        let view = net.nodes[&1].manager.partners(net.now).next().unwrap();
+        let all: Vec<String> = view.supernodes.iter().flat_map(|(party, _)| party.addresses.clone()).collect();
+        all.contains(&place(11, 5000 + n as u16)[0])
+    };
+    for n in 1..=50 {
+        greet(&mut net, 11, 1, &news(n));
+    }
+    assert!(heard(&net, 20) && !heard(&net, 50), "so much at once");
+    assert!(is_partner(&net, 1, 11), "which is no reason to treat it as a stranger");
+    net.hellos = 0;
+    net.pass(Span::secs(11));
+    assert!(net.hellos > 0, "it is asked for what it has to say");
+    greet(&mut net, 11, 1, &news(51));
+    assert!(heard(&net, 51), "and heard");
+}

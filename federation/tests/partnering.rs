@@ -378,3 +378,23 @@ fn a_question_to_a_partner_is_of_the_protocol() {
     let ask = rear_proto::Ask { request: Request::Accept(accept.clone()), tell: false, extensions: Extensions::new() };
     ask.validate().unwrap();
 }
+
+#[test]
+fn a_second_invitation_does_not_undo_a_suspension() {
+    let mut net = Net::two();
+    net.join(2, 1, Role::Supernode, Config::default());
+    net.connect(1, 2);
+    let (first, second) = (net.partner_invite(1, "beta", DAY).unwrap(), net.partner_invite(2, "beta", DAY).unwrap());
+    for n in [1, 2] {
+        net.connect(n, 11);
+    }
+    net.partner_accept(11, &first, "alpha").unwrap();
+    net.pass(Span::secs(2));
+    net.partner_switch(1, "beta", false).unwrap();
+    net.pass(Span::secs(2));
+    net.partner_accept(11, &second, "alpha").unwrap();
+    net.pass(Span::secs(2));
+    for n in [1, 2] {
+        assert!(net.views(n)[0].starts_with("beta Suspended"), "{:?}", net.views(n));
+    }
+}

@@ -22,6 +22,10 @@ use crate::{
 /// The extension of HELLO that tells a partner whether it may use what is exposed to it: one byte, 1 or 0.
 const IS_ON: u16 = 4;
 
+/// The most pieces of news that a partner may have of itself within the window of rates: a domain that describes itself
+/// anew each second has as many, and each takes up to 200 KiB in the ledger and in a message to every member.
+pub(super) const NEWS: u32 = 20;
+
 /// A node of another domain that has proven itself.
 #[derive(Debug, Clone)]
 pub(super) struct Foreign {
@@ -149,6 +153,13 @@ impl Manager {
     ) -> Option<membership::Member> {
         let credentials = hello.credentials.as_ref()?;
         let charter = &mut self.partners.get_mut(domain)?.charter;
+        let is_known = credentials.list == *charter.list()
+            && hello.descriptor.as_ref().is_none_or(|descriptor| charter.descriptor() == Some(descriptor));
+        // News is kept, and passed on to the whole domain: whoever has some all the time is heard again a while later.
+        if !is_known && let Err(after) = self.news.admit(now, &NodeId(domain.0)) {
+            self.timers.set_later(Timer::Hello(*from), now, now + after);
+            return charter.verify(&credentials.certificate, from, now).ok();
+        }
         let mut is_news = partners::is_short(&credentials.list) && charter.learn_list(&credentials.list, now);
         let proven = charter.verify(&credentials.certificate, from, now).ok();
         if let (Some(_), Some(descriptor)) = (&proven, &hello.descriptor) {

@@ -248,7 +248,10 @@ impl Manager {
                     let text = "the name that the invitation is for was given to another domain since";
                     return Err(Refusal::new(Code::Closed, text));
                 }
-                self.establish(now, domain, invitation.name, charter, out)?;
+                // A second invitation does not undo that the operator has suspended the partner since.
+                if self.partners.get_live(&domain).is_none() {
+                    self.establish(now, domain, invitation.name, charter, out)?;
+                }
                 if let Some(used) = self.invitations.use_up(&digest, domain) {
                     out.push(Effect::Keep(record::invitation(&digest, Some(used))));
                 }
