@@ -1,9 +1,9 @@
 //! Questions that came before there was anybody to ask: just after a start they wait a moment, instead of being
 //! told that nobody has anything.
 
-use kernel::Time;
+use kernel::{Span, Time};
 
-use crate::fan_out::{Question, Waiting};
+use crate::fan_out::{Question, Travel, Waiting};
 
 /// The most questions that wait; further ones are told at once that there is nobody.
 const MOST: usize = 4096;
@@ -14,6 +14,12 @@ pub(crate) struct Early {
     pub(crate) question: Question,
     pub(crate) limit: u32,
     pub(crate) waiting: Waiting,
+    /// Where it has been, where it is another node's.
+    pub(crate) travel: Option<Travel>,
+    /// Until when an answer is of use.
+    pub(crate) deadline: Time,
+    /// How much of that is kept for the asking itself.
+    pub(crate) reserve: Span,
 }
 
 /// Those that wait.
@@ -32,9 +38,14 @@ impl Waits {
         self.until = until;
     }
 
+    /// Says whether a question that comes now may wait.
+    pub(crate) fn is_open(&self, now: Time) -> bool {
+        now < self.until && self.early.len() < MOST
+    }
+
     /// Lets a question wait; says whether it may.
     pub(crate) fn put(&mut self, now: Time, early: Early) -> bool {
-        let may = now < self.until && self.early.len() < MOST;
+        let may = self.is_open(now);
         if may {
             self.early.push(early);
         }
@@ -50,7 +61,9 @@ impl Waits {
 
     /// Returns when those that wait are to be asked, whoever is there.
     pub(crate) fn due(&self) -> Option<Time> {
-        let first = self.early.first().map(|_| self.until)?;
+        // Those that came last may have the least time.
+        let latest = |early: &Early| Time(early.deadline.0.saturating_sub(early.reserve.0));
+        let first = self.early.iter().map(latest).min()?.min(self.until);
         Some(self.gathering.map_or(first, |gathered| gathered.min(first)))
     }
 

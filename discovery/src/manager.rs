@@ -15,7 +15,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use kernel::{AskId, NodeId, RequestId, Rng, Span, Time, Wake};
 use rear_proto::{
     DamagedRecord, Selector, Table,
-    local::{Candidate, Me, Partner, Pick},
+    flavour::Party,
+    local::{Candidate, Me, Partner, Pick, Realm},
     membership::Role,
 };
 
@@ -204,6 +205,20 @@ impl Manager {
         }
     }
 
+    /// A node is here, or here anew: what it was asked before may have gone to its former life, and is asked once more.
+    /// Where it was heard all the same, the repeat gets the same answer.
+    fn ask_once_more(&mut self, now: Time, party: &Party, out: &mut Vec<Effect>) {
+        let open = self.asks.iter().filter(|(_, (_, to))| *to == party.node);
+        let open: Vec<(AskId, u64)> = open.map(|(ask, (id, _))| (*ask, *id)).collect();
+        for (ask, id) in open {
+            let Some(fan_out) = self.fan_outs.get_mut(&id).filter(|fan_out| fan_out.deadline > now) else { continue };
+            let trace = fan_out.travel.trace;
+            let Some(group) = fan_out.open.remove(&ask) else { continue };
+            self.asks.remove(&ask);
+            self.send(now, id, party.clone(), group, None, trace, out);
+        }
+    }
+
     /// What partners offered who are none any longer is no longer to be had.
     fn partners_are(&mut self, partners: Vec<Partner>, out: &mut Vec<Effect>) {
         self.border.partners_are(partners);
@@ -307,8 +322,12 @@ impl kernel::Manager for Manager {
             Input::EndpointUp { party, role, realm } => {
                 if party.node != self.me {
                     self.endpoints.up(now, party.clone(), role, realm);
+                    self.ask_once_more(now, &party, out);
                     self.reached(now, &party, role, realm);
-                    self.early.reached(now + self.config.gather);
+                    // A supernode asks no neighbours, so it goes on waiting for whom it asks.
+                    if !(self.border.is_supernode() && realm == Realm::Own) {
+                        self.early.reached(now + self.config.gather);
+                    }
                 }
             }
             Input::EndpointDown { node } => {

@@ -9,7 +9,7 @@ use common::*;
 use discovery::{Config, Input};
 use kernel::{Span, Time};
 use proptest::prelude::*;
-use rear_proto::{Row, Table};
+use rear_proto::{Row, Table, local::Realm, membership::Role};
 
 /// The table as the ledger has it: the last row of a key wins.
 fn table(rows: &[Row]) -> BTreeMap<Vec<u8>, Vec<u8>> {
@@ -186,7 +186,12 @@ proptest! {
                 Happening::Answer(..) | Happening::Silence(_) => Vec::new(),
                 Happening::Down(n) => world.feed(Input::EndpointDown { node: node(n) }),
                 Happening::Gone(n) => world.feed(Input::EndpointGone { node: node(n) }),
-                Happening::Up(n) => { world.up(n); Vec::new() }
+                Happening::Up(n) => {
+                    let up = Input::EndpointUp { party: party(n), role: Role::Node, realm: Realm::Own };
+                    let new = world.feed(up);
+                    open.extend(asks(&new).into_iter().map(|(ask, to, _)| (ask, to.0[0])));
+                    new
+                }
                 Happening::Pass(millis) => world.pass(Span::millis(millis)),
             };
             for effect in &new {

@@ -271,3 +271,40 @@ fn a_catalogues_offers_are_believed_under_their_own_signatures() {
         }
     }
 }
+
+#[test]
+fn a_node_that_is_here_anew_is_asked_once_more() {
+    let mut world = world();
+    world.up(2);
+    let first = asks(&world.discover(1, "cpu>=2", 5));
+    let (party, role, realm) = (party(2), Role::Node, Realm::Own);
+    let again = asks(&world.feed(Input::EndpointUp { party, role, realm }));
+    assert_eq!((again.len(), again[0].1, again[0].2.query), (1, node(2), first[0].2.query), "the same question");
+    // What its former life was asked is not waited for, and its answer is nobody's.
+    assert!(world.answer(first[0].0, 2, Err(silence())).is_empty());
+    let out = world.answer(again[0].0, 2, Ok(flavours(vec![offer(2, 1, 4, 2)])));
+    assert_eq!(words(&out), ["10", "11", "discovered 1 silent 0"]);
+}
+
+#[test]
+fn just_after_a_start_a_supernode_waits_for_its_partners_while_its_asker_does() {
+    let mut world = supernode(Config::default());
+    world.start();
+    let out = world.asked_by(1, 5, MEMBER, wide(1, "cpu>=1", 4));
+    assert!(asks(&out).is_empty() && !out.iter().any(|effect| matches!(effect, Effect::Reply { .. })), "{out:?}");
+    // Its own nodes are not who is waited for.
+    world.up(5);
+    assert!(asks(&world.pass(Span::millis(200))).is_empty());
+    world.up_partner(20, BETA);
+    let asked = asks(&world.pass(Span::millis(200)));
+    assert_eq!(asked.len(), 1);
+    let out = world.answer(asked[0].0, 20, Ok(flavours(vec![of(BETA, offer(20, 4, 4, 2))])));
+    assert_eq!(origins(&listed(&out)), [4]);
+
+    // One that nobody comes to is answered while that is of use.
+    let mut world = supernode(Config::default());
+    world.start();
+    world.asked_by(1, 5, MEMBER, wide(1, "cpu>=1", 4));
+    let out = world.pass(Span::millis(1500));
+    assert!(out.iter().any(|effect| matches!(effect, Effect::Reply { .. })), "{out:?}");
+}

@@ -100,10 +100,16 @@ impl Manager {
     ) {
         let (targets, partial) = self.targets(&question);
         if targets.is_empty() {
-            let early = Early { question: question.clone(), limit, waiting: waiting.clone() };
-            if matches!(waiting.who, Who::Query(_)) || !self.early.put(now, early) {
-                let nobody = Outcome { asked: 0, silent: 0, partial: false };
-                self.tell(now, &waiting, &question.exclude, nobody, out);
+            let nobody = (waiting.clone(), question.exclude.clone());
+            let (until, reserve) = match waiting.who {
+                Who::Here(_) => (now + self.config.first_contact + deadline, deadline),
+                // Another node waits no longer than it said; half of that is enough to ask whoever is found then.
+                Who::Query(_) => (now + deadline, deadline.divided(2)),
+            };
+            let early = Early { question, limit, waiting, travel, deadline: until, reserve };
+            if !self.early.put(now, early) {
+                let (waiting, exclude) = nobody;
+                self.tell(now, &waiting, &exclude, Outcome { asked: 0, silent: 0, partial: false }, out);
             }
             return;
         }
@@ -123,8 +129,9 @@ impl Manager {
 
     /// Asks what had to wait for somebody to ask.
     pub(super) fn ask_early(&mut self, now: Time, out: &mut Vec<Effect>) {
-        for Early { question, limit, waiting } in self.early.take() {
-            self.fan_out(now, question, limit, waiting, None, self.config.list_deadline, out);
+        for Early { question, limit, waiting, travel, deadline, .. } in self.early.take() {
+            let left = now.until(deadline).min(self.config.list_deadline);
+            self.fan_out(now, question, limit, waiting, travel, left, out);
         }
     }
 

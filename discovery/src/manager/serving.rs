@@ -117,7 +117,9 @@ impl Manager {
         let hops_left = list.hops_left.min(MAX_HOPS as u8) - 1;
         let exclude = list.exclude.iter().copied().collect();
         let question = Question { viewer: *viewer, selector: list.selector.clone(), exclude, hops_left };
-        if self.joinable(now, &question, list.limit).is_none() && self.targets(&question).0.is_empty() {
+        // Just after a start partners may not have been reached yet, and what they offer is not known here.
+        let may_wait = self.early.is_open(now) && self.border.partners_on().next().is_some();
+        if self.joinable(now, &question, list.limit).is_none() && self.targets(&question).0.is_empty() && !may_wait {
             return false;
         }
         let until = now + list.deadline.min(MAX_DEADLINE);
