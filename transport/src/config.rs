@@ -75,7 +75,8 @@ pub struct Limits {
     pub pending_in: u32,
     /// Outbound connections that are still being set up.
     pub pending_out: u32,
-    /// Inbound asks under way, in all: with the size of a request, this bounds the memory that they take.
+    /// Inbound asks under way, in all: with the size of a request, this bounds the memory that they take. A quarter is
+    /// for strangers, and the rest for those that the owner trusts.
     pub requests: usize,
     /// Inbound asks under way, from one peer.
     pub requests_per_peer: usize,
@@ -101,6 +102,11 @@ impl Limits {
     /// Inbound connections of peers that are not trusted.
     pub(crate) fn of_strangers(&self) -> usize {
         (self.connections / 4).max(1) as usize
+    }
+
+    /// Inbound asks under way of peers that are not trusted.
+    pub(crate) fn strange_requests(&self) -> usize {
+        (self.requests / 4).max(1).min(self.requests)
     }
 }
 

@@ -62,8 +62,10 @@ pub(crate) struct Driver {
     /// How long each connection may still be silent.
     silences: DelayQueue<ConnectionId>,
     listeners: Vec<ListenerId>,
-    /// Inbound asks under way, in all.
+    /// Inbound asks under way, of all that are trusted.
     requests: Arc<Semaphore>,
+    /// The same of all strangers: whoever has many keys must not keep those out that are trusted.
+    strange_requests: Arc<Semaphore>,
     /// The tasks that serve inbound asks; they end with the driver.
     serving: JoinSet<()>,
 }
@@ -118,7 +120,8 @@ impl Driver {
         Self {
             book: Book::new(config.limits.known_peers, config.limits.known_addresses),
             redials: Redials::new(config.redial_first.to_std(), config.redial_most.to_std()),
-            requests: Arc::new(Semaphore::new(config.limits.requests)),
+            requests: Arc::new(Semaphore::new(config.limits.requests - config.limits.strange_requests())),
+            strange_requests: Arc::new(Semaphore::new(config.limits.strange_requests())),
             swarm,
             commands,
             outbox,

@@ -273,3 +273,45 @@ async fn a_peer_that_stops_breaks_the_asks_it_owes() {
         assert!(held.send(vec![1]).is_err(), "nobody waits");
     }
 }
+
+#[tokio::test]
+async fn strangers_asks_leave_room_for_those_of_the_trusted() {
+    let mut narrow = config(1, &[TCP]);
+    narrow.limits.requests = 8;
+    let mut asked = Node::start(narrow).await;
+    let to = asked.id();
+    let (strangers, member) = ([Node::silent(2).await, Node::silent(3).await], Node::silent(4).await);
+    asked.handle.trust(member.id(), true);
+    for asker in strangers.iter().chain([&member]) {
+        asker.knows(&asked).await;
+    }
+    // Two of eight are for strangers, and both are taken.
+    let held = async {
+        let mut held = Vec::new();
+        for _ in 0..2 {
+            let take = |event| match event {
+                Event::Asked { answer, .. } => Some(answer),
+                _ => None,
+            };
+            held.push(asked.until(take).await);
+        }
+        let refused = strangers[1].handle.ask(to, Protocol::Rear, vec![3], LONG).await;
+        assert!(matches!(refused, Err(AskError::Busy { .. })), "{refused:?}");
+        let answering = async {
+            let take = |event| match event {
+                Event::Asked { answer, body, .. } => Some((answer, body)),
+                _ => None,
+            };
+            let (answer, body) = asked.until(take).await;
+            answer.send(body).unwrap();
+        };
+        let (answer, ()) = tokio::join!(member.handle.ask(to, Protocol::Rear, vec![5], LONG), answering);
+        assert_eq!(answer.unwrap(), [5], "who is trusted is served");
+        for answer in held {
+            answer.send(vec![4]).unwrap();
+        }
+    };
+    let ask = || strangers[0].handle.ask(to, Protocol::Rear, vec![1], LONG);
+    let (one, two, ()) = soon(async { tokio::join!(ask(), ask(), held) }).await;
+    assert_eq!((one.unwrap(), two.unwrap()), (vec![4], vec![4]));
+}

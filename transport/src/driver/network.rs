@@ -219,7 +219,8 @@ impl Driver {
             }
             Line::Ask(protocol) => {
                 let of_peer = state.requests.clone().try_acquire_owned();
-                let of_all = self.requests.clone().try_acquire_owned();
+                let all = if self.trusted.contains(&peer) { &self.requests } else { &self.strange_requests };
+                let of_all = all.clone().try_acquire_owned();
                 let shared = self.shared.clone();
                 let serving = match (of_peer, of_all, self.outbox.queue()) {
                     (Ok(of_peer), Ok(of_all), Some(queue)) => {
