@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kernel::{DomainKey, NodeId};
+use kernel::{DomainKey, NodeId, Span, Time};
 
 use crate::index::OfferKey;
 
@@ -27,7 +27,13 @@ struct Sender {
     snapshot: Option<BTreeSet<Told>>,
     /// What it has told that may still hold.
     told: BTreeSet<Told>,
+    /// When all of that was last said to hold on.
+    prolonged: Option<Time>,
 }
+
+/// The longest for which the word that everything holds on is not acted upon again: half of the shortest life that a
+/// sender of very many offers may give them.
+const LONGEST_PAUSE: Span = Span::secs(5);
 
 /// What to do with a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,6 +122,18 @@ impl Inbox {
         before.difference(&sender.told).copied().collect()
     }
 
+    /// Says whether all that a sender has told is to be looked through because it holds on: the more there is, the less
+    /// often, so that none makes this node count its offers all the time.
+    pub(crate) fn prolongs(&mut self, now: Time, from: &NodeId) -> bool {
+        let Some(sender) = self.0.get_mut(from) else { return false };
+        let pause = Span::millis(sender.told.len() as u64 / 4).min(LONGEST_PAUSE);
+        let is_due = sender.prolonged.is_none_or(|at| at + pause <= now);
+        if is_due {
+            sender.prolonged = Some(now);
+        }
+        is_due
+    }
+
     /// Returns what a sender has told.
     pub(crate) fn all(&self, from: &NodeId) -> impl Iterator<Item = &Told> {
         self.0.get(from).into_iter().flat_map(|sender| &sender.told)
@@ -148,5 +166,30 @@ impl Inbox {
             self.0.retain(|_, sender| !sender.told.is_empty() || sender.snapshot.is_some());
         }
         self.0.len() < most || self.0.contains_key(from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kernel::FlavourId;
+
+    use super::*;
+
+    #[test]
+    fn what_holds_on_is_looked_through_less_often_the_more_there_is() {
+        let (mut inbox, from) = (Inbox::default(), NodeId([1; 32]));
+        assert!(!inbox.prolongs(Time(0), &from), "of who has told nothing there is nothing");
+        inbox.place(from, 1, 0, true);
+        assert!(inbox.prolongs(Time(0), &from) && inbox.prolongs(Time(0), &from));
+        for n in 0..40_000_u32 {
+            let mut id = FlavourId([0; 16]);
+            id.0[..4].copy_from_slice(&n.to_be_bytes());
+            inbox.told(&from, (None, (from, id)));
+            if n == 400 {
+                assert!(!inbox.prolongs(Time(99), &from) && inbox.prolongs(Time(100), &from));
+            }
+        }
+        assert!(!inbox.prolongs(Time(5099), &from), "as often as it says so");
+        assert!(inbox.prolongs(Time(5100), &from), "but never too late for ten seconds");
     }
 }

@@ -218,6 +218,9 @@ impl Manager {
 
     /// What its sender has told holds on, for as long as it was said to, counted from now.
     fn prolong(&mut self, now: Time, from: NodeId, source: Source) {
+        if !self.telling.inbox.prolongs(now, &from) {
+            return;
+        }
         match source {
             Source::Owner(_) => {
                 let told: Vec<OfferKey> = self.telling.inbox.all(&from).map(|(_, key)| *key).collect();
