@@ -164,7 +164,7 @@ enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
     /// Which stories to show
-    #[arg(long, value_delimiter = ',', default_value = "1", value_name = "N")]
+    #[arg(long, value_delimiter = ',', default_value = "1,2,3,4", value_name = "N")]
     pub(crate) stories: Vec<u8>,
     /// Leave the data directories and say where they are
     #[arg(long)]

@@ -95,11 +95,12 @@ async fn wait_until_running(global: &Global, client: &Client, id: &str, timeout:
         let intent = client.get(&format!("/v1/intents/{id}?after={version}&waitMs={wait}")).await?;
         version = intent.get("version").and_then(Value::as_u64).unwrap_or(0);
         let steps = intent.get("steps").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        // Steps of several replicas arrive in no order: each is shown once, when it is first seen.
-        if !global.json() {
+        let phase = intent.get("phase").and_then(Value::as_str).unwrap_or_default();
+        // Steps of several replicas arrive in no order: each is shown once, when it is first seen. Until it is agreed with
+        // whom, it does not show which story it is, and a step's number may change.
+        if !global.json() && !matches!(phase, "Pending" | "Discovering" | "Reserving") {
             steps.iter().filter(|step| shown.insert(step.to_string())).try_for_each(print_step)?;
         }
-        let phase = intent.get("phase").and_then(Value::as_str).unwrap_or_default();
         match phase {
             "Running" => {
                 if global.json() {
