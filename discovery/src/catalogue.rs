@@ -158,7 +158,7 @@ impl Catalogue {
     }
 
     /// Returns an offer as its viewer's subscription may have it.
-    pub(crate) fn shown(&self, now: Time, place: &Place, wanted: impl Fn(&Flavour) -> bool) -> Option<Shown> {
+    pub(crate) fn shown(&self, now: Time, place: &Place, wanted: impl FnOnce(&Flavour) -> bool) -> Option<Shown> {
         let kept = self.kept.get(place).filter(|kept| kept.expires > now)?;
         let flavour = &kept.offer.open(&place.1.0).ok()?.flavour;
         wanted(flavour).then(|| Shown {
@@ -241,11 +241,11 @@ const MINUTE: Span = Span::secs(60);
 const COUNTED: usize = 4096;
 
 impl Minutes {
-    /// Counts a message.
+    /// Counts a message, which may be as much work as some others.
     ///
     /// # Errors
     /// `Overloaded` where its sender has sent `most` within the minute already.
-    pub(crate) fn count(&mut self, now: Time, from: NodeId, most: u32) -> Result<(), Refusal> {
+    pub(crate) fn count(&mut self, now: Time, from: NodeId, weighs: u32, most: u32) -> Result<(), Refusal> {
         if self.0.len() >= COUNTED {
             self.0.retain(|_, (since, _)| now.since(*since) < MINUTE);
         }
@@ -258,7 +258,7 @@ impl Minutes {
             let text = format!("more than {most} messages about offers within a minute");
             return Err(Refusal::new(rear_proto::Code::Overloaded, text).retry_after(wait));
         }
-        *count += 1;
+        *count = count.saturating_add(weighs);
         Ok(())
     }
 }

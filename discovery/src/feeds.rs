@@ -49,6 +49,9 @@ pub(crate) struct Shown {
     pub(crate) bytes: usize,
 }
 
+/// An item as the receiver may see it, if it may, and how many looks of the usual kind it took to find that out.
+pub(crate) type Looked = (Option<Shown>, usize);
+
 /// What a receiver is told of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -262,12 +265,7 @@ impl Feed {
     }
 
     /// Returns the next message, where there is something to say; `look` knows an item as the receiver may see it now.
-    pub(crate) fn message(
-        &mut self,
-        now: Time,
-        pace: &Pace,
-        look: impl FnMut(&Item) -> Option<Shown>,
-    ) -> Option<Request> {
+    pub(crate) fn message(&mut self, now: Time, pace: &Pace, look: impl FnMut(&Item) -> Looked) -> Option<Request> {
         let request = if self.rest.is_some() {
             Some(Request::Advertise(self.advertise(pace, look)))
         } else {
@@ -292,7 +290,7 @@ impl Feed {
     }
 
     /// Returns the next part of the snapshot.
-    fn advertise(&mut self, pace: &Pace, look: impl FnMut(&Item) -> Option<Shown>) -> Advertise {
+    fn advertise(&mut self, pace: &Pace, look: impl FnMut(&Item) -> Looked) -> Advertise {
         let mut rest = self.rest.take().unwrap_or_default();
         let offers = self.gather(&mut rest, pace, look);
         let more = !rest.is_empty();
@@ -301,7 +299,7 @@ impl Feed {
         Advertise { feed: self.id, number: self.numbered(), offers, more, extensions: Extensions::new() }
     }
 
-    fn change(&mut self, now: Time, pace: &Pace, look: impl FnMut(&Item) -> Option<Shown>) -> Option<Request> {
+    fn change(&mut self, now: Time, pace: &Pace, look: impl FnMut(&Item) -> Looked) -> Option<Request> {
         let mut changed = std::mem::take(&mut self.changed);
         let offers = self.gather(&mut changed, pace, look);
         self.changed = changed;
@@ -328,7 +326,7 @@ impl Feed {
         &mut self,
         names: &mut BTreeSet<Item>,
         pace: &Pace,
-        mut look: impl FnMut(&Item) -> Option<Shown>,
+        mut look: impl FnMut(&Item) -> Looked,
     ) -> Vec<Offered> {
         let mut offers = Vec::new();
         let (mut bytes, mut looks) = (0, 0);
@@ -336,9 +334,10 @@ impl Feed {
             && offers.len() < MAX_LIST as usize
             && let Some(item) = names.pop_first()
         {
-            looks += 1;
             let has_room = self.said.len() < pace.most || self.said.contains_key(&item);
-            let shown = has_room.then(|| look(&item)).flatten().filter(|shown| shown.bytes <= pace.offer_bytes);
+            let (shown, work) = if has_room { look(&item) } else { (None, 0) };
+            looks += work.max(1);
+            let shown = shown.filter(|shown| shown.bytes <= pace.offer_bytes);
             let Some(shown) = shown else {
                 self.retract(&item);
                 continue;

@@ -17,7 +17,7 @@ use std::{
 };
 
 use kernel::{DomainKey, FlavourId, NodeId, Time};
-use rear_proto::{Flavour, Selector, local::DomainSecret, price::Rate};
+use rear_proto::{Flavour, Selector, local::DomainSecret, price::Rate, wire::codec};
 
 pub(crate) use names::Aliases;
 use names::Names;
@@ -46,6 +46,8 @@ pub(crate) struct Index {
     expiring: BTreeSet<(Time, Slot)>,
     /// The same for each provider.
     providers: BTreeMap<NodeId, BTreeSet<(Time, Slot)>>,
+    /// How large all of each provider's are.
+    sizes: BTreeMap<NodeId, usize>,
     next: Slot,
 }
 
@@ -58,6 +60,8 @@ pub(crate) struct Offer {
     pub(crate) heard: Option<Heard>,
     /// What it is called beyond the border, at a supernode.
     pub(crate) aliases: Aliases,
+    /// How large it is on the wire; own ones are not measured.
+    bytes: usize,
 }
 
 /// How a candidate was heard of.
@@ -112,6 +116,7 @@ impl Index {
             names: Names::default(),
             expiring: BTreeSet::new(),
             providers: BTreeMap::new(),
+            sizes: BTreeMap::new(),
             next: 0,
         }
     }
@@ -195,7 +200,8 @@ impl Index {
         }
         let slot = self.next;
         self.next += 1;
-        let mut offer = Offer { flavour: Arc::new(flavour), heard, aliases: Aliases::default() };
+        let bytes = if heard.is_some() { codec::encode(&flavour).len() } else { 0 };
+        let mut offer = Offer { flavour: Arc::new(flavour), heard, aliases: Aliases::default(), bytes };
         let side = self.side(&offer);
         offer.aliases = self.names.add(slot, &offer.flavour, side == Whose::Foreign);
         match &offer.heard {
@@ -205,6 +211,7 @@ impl Index {
                 shelf.add(slot, &offer.flavour);
                 self.expiring.insert((heard.expires, slot));
                 self.providers.entry(key.0).or_default().insert((heard.expires, slot));
+                *self.sizes.entry(key.0).or_default() += bytes;
             }
         }
         self.slots.insert(key, slot);
@@ -230,7 +237,11 @@ impl Index {
                     of_provider.remove(&(heard.expires, slot));
                     if of_provider.is_empty() {
                         self.providers.remove(&key.0);
+                        self.sizes.remove(&key.0);
                     }
+                }
+                if let Some(size) = self.sizes.get_mut(&key.0) {
+                    *size = size.saturating_sub(offer.bytes);
                 }
             }
         }
@@ -272,6 +283,11 @@ impl Index {
     /// Returns how many candidates a provider has.
     pub(crate) fn count_of(&self, node: &NodeId) -> usize {
         self.providers.get(node).map_or(0, BTreeSet::len)
+    }
+
+    /// Returns how large a provider's candidates are together, in bytes on the wire.
+    pub(crate) fn size_of(&self, node: &NodeId) -> usize {
+        self.sizes.get(node).copied().unwrap_or(0)
     }
 
     /// Returns the keys of all candidates with the time at which they expire, those that expire first leading.

@@ -41,6 +41,9 @@ use crate::{
 /// How much later than due expired candidates are swept out, so that many go at once; no look-up sees them.
 const SWEEP: Span = Span::secs(1);
 
+/// How large the offers of one provider may be on average, in bytes on the wire, where it has as many as it may.
+const AVERAGE: usize = 2 << 10;
+
 /// The Discovery Manager.
 #[derive(Debug)]
 pub struct Manager {
@@ -251,6 +254,11 @@ impl Manager {
             let over = self.index.count_of(node).saturating_sub(most);
             let first: Vec<OfferKey> = self.index.of_provider(node).take(over).collect();
             self.drop_all(first, out);
+            // Who has many large ones may have fewer.
+            while self.index.size_of(node) > most.saturating_mul(AVERAGE).max(self.config.offer_bytes) {
+                let first: Vec<OfferKey> = self.index.of_provider(node).take(1).collect();
+                self.drop_all(first, out);
+            }
         }
         let most = match self.border.is_supernode() {
             true => self.config.candidates_at_supernode.max(self.config.candidates),

@@ -8,10 +8,10 @@ use common::*;
 use discovery::{Config, Effect, Input};
 use kernel::{FlavourId, Span};
 use rear_proto::{
-    Code, Flavour, Selector,
+    Answer, Code, Extensions, Flavour, Request, Selector,
     local::{Caller, Realm, Way},
     membership::Role,
-    message::{List, Scope},
+    message::{List, Scope, Subscribe},
     selector::{Field, Filter, Test},
 };
 
@@ -136,7 +136,7 @@ fn a_question_that_makes_each_look_dear_looks_at_fewer_offers() {
     let list = List { selector: dear(256), scope: Scope::Domain, ..list(1, "", 8) };
     let effects = world.asked_by(1, 20, caller(BETA), list);
     let answer = effects.iter().find_map(|effect| match effect {
-        Effect::Reply { answer: rear_proto::Answer::Flavours(flavours), .. } => Some(flavours.clone()),
+        Effect::Reply { answer: Answer::Flavours(flavours), .. } => Some(flavours.clone()),
         _ => None,
     });
     let answer = answer.unwrap();
@@ -161,4 +161,46 @@ fn another_domain_asks_no_more_than_so_often() {
     }
     world.pass(Span::secs(60));
     assert_ne!(ask(&mut world, 21, 20, caller(BETA)), overloaded);
+}
+
+#[test]
+fn who_has_large_offers_has_fewer() {
+    let mut world = world_with(Config { candidates_per_provider: 16, ..Config::default() });
+    world.up(2);
+    let large = |id: u8| {
+        let mut flavour = offer(2, id, 4, 1);
+        flavour.properties.tags = vec!["x".repeat(200); 40];
+        flavour
+    };
+    world.hear(2, (1..=10).map(large).collect());
+    // Sixteen of two KiB are three of nine.
+    assert_eq!(world.find("cpu>=1", 99).len(), 3);
+    world.hear(2, (1..=10).map(|id| at_epoch(offer(2, id, 4, 1), 2)).collect());
+    assert_eq!(world.find("cpu>=1", 99).len(), 10, "small ones are all kept");
+    world.hear(2, Vec::new());
+    assert!(world.find("cpu>=1", 99).is_empty());
+    world.hear(2, vec![large(11), large(12)]);
+    assert_eq!(world.find("cpu>=1", 99).len(), 2, "what is gone counts for nothing");
+}
+
+#[test]
+fn another_domain_subscribes_no_more_than_so_often_and_for_few_words() {
+    let mut world = supernode(Config { told_per_minute: 16, ..open() });
+    world.own(offer(ME, 1, 4, 4));
+    let wish = |selector: Selector| {
+        Request::Subscribe(Subscribe { selector, within: Span::secs(60), extensions: Extensions::new() })
+    };
+    let say = |world: &mut World, who: Caller, selector: Selector| {
+        let request = Box::new(wish(selector));
+        let effects = world.feed(Input::Told { ticket: kernel::Ticket(1), from: node(20), caller: who, request });
+        match effects.as_slice() {
+            [Effect::Reply { answer: Answer::Snapshot(snapshot), .. }] => Ok(snapshot.offers.len()),
+            [Effect::Reply { answer: Answer::Refused(refusal), .. }] => Err(refusal.code()),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(say(&mut world, caller(BETA), dear(33)), Err(Code::TooLarge));
+    assert_eq!(say(&mut world, caller(BETA), dear(32)), Ok(1));
+    assert_eq!(say(&mut world, caller(BETA), dear(1)), Err(Code::Overloaded), "each counts for eight");
+    assert_eq!(say(&mut world, MEMBER, dear(64)), Ok(1), "members may");
 }

@@ -18,7 +18,7 @@ pub(crate) const EXHAUSTED: usize = 32_768;
 const WORDS_A_LOOK: usize = 64;
 
 /// Counts the work of one question, in looks of the usual kind.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Toil {
     /// How many words the question compares with those of each offer.
     words: usize,
@@ -35,6 +35,16 @@ impl Toil {
         let properties = &flavour.properties;
         let theirs = 8 + properties.tags.len() + properties.security_standards.len();
         self.done = self.done.saturating_add(1 + self.words * theirs / WORDS_A_LOOK);
+    }
+
+    /// Returns how many looks of the usual kind it was so far.
+    pub(crate) const fn done(&self) -> usize {
+        self.done
+    }
+
+    /// Says whether it has been as much as any question may be.
+    pub(crate) const fn is_over(&self) -> bool {
+        self.done >= EXHAUSTED
     }
 
     /// Says whether to look no further, when so many were found.

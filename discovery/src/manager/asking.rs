@@ -19,7 +19,7 @@ use crate::{
     early::Early,
     endpoints::Group,
     fan_out::{FanOut, Outcome, Question, Travel, Waiting, Who},
-    index::{Heard, Offer, OfferKey, Whose},
+    index::{Heard, Offer, OfferKey, Toil, Whose},
     mail::{Asker, Discovered, Effect, Why},
 };
 
@@ -411,12 +411,15 @@ impl Manager {
     /// Drops what a provider no longer says of what it would have had to.
     fn prune(&mut self, node: &NodeId, said: &Said, asked_at: Time, out: &mut Vec<Effect>) {
         let Said { question, home, named } = said;
+        // What is not looked at lapses by itself.
+        let mut toil = Toil::of(&question.selector);
         let stale: Vec<OfferKey> = self
             .index
             .of_provider(node)
             .filter(|key| !named.contains(key) && !question.exclude.contains(&key.1))
             .filter(|key| {
-                self.index.offer(key).is_some_and(|offer| {
+                self.index.offer(key).filter(|_| !toil.is_over()).is_some_and(|offer| {
+                    toil.look(&offer.flavour);
                     offer.heard.is_some_and(|heard| heard.seen <= asked_at)
                         && home.is_none_or(|home| offer.flavour.domain.key == home)
                         && question.selector.check(&offer.flavour, None).is_ok()

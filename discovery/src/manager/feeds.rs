@@ -18,7 +18,7 @@ use crate::{
     catalogue::{Catalogue, Minutes, Place},
     feeds::{Feed, Feeds, Item, Kind, Pace, Shown},
     inbox::Inbox,
-    index::{Heard, Offer, OfferKey, Whose},
+    index::{Heard, Offer, OfferKey, Toil, Whose},
     mail::Effect,
     publishing::Publishing,
     subscriptions::{CATALOGUES, Subscriptions},
@@ -217,7 +217,7 @@ impl Manager {
     }
 
     /// Returns an item as the receiver may see it now.
-    fn shown(&mut self, now: Time, kind: &Kind, item: &Item) -> Option<Shown> {
+    fn shown(&mut self, now: Time, kind: &Kind, item: &Item, toil: &mut Toil) -> Option<Shown> {
         match kind {
             Kind::Supernode => {
                 let flavour = self.index.offer(&item.1).filter(|offer| offer.heard.is_none())?.flavour.as_ref().clone();
@@ -236,12 +236,16 @@ impl Manager {
             }
             Kind::Subscriber { selector, .. } if self.border.role() == Role::Catalogue => {
                 let place = (item.0?, item.1);
-                self.telling.catalogue.shown(now, &place, |flavour| selector.check(flavour, None).is_ok())
+                self.telling.catalogue.shown(now, &place, |flavour| {
+                    toil.look(flavour);
+                    selector.check(flavour, None).is_ok()
+                })
             }
             Kind::Subscriber { caller, selector, .. } => {
                 let mut flavour = self.seen_by(now, &item.1, viewer_of(caller)?)?;
                 // What lapses here is withdrawn there, so it need not be counted down.
                 flavour.expires_in = self.index.offer(&item.1)?.flavour.expires_in.min(self.config.longest_life);
+                toil.look(&flavour);
                 selector.check(&flavour, None).is_ok().then(|| direct(flavour))
             }
         }
@@ -309,7 +313,14 @@ impl Manager {
             feed.begin(id, self.items(&feed.kind));
         }
         let (kind, pace) = (feed.kind.clone(), self.pace());
-        feed.message(now, &pace, |item| self.shown(now, &kind, item))
+        feed.message(now, &pace, |item| {
+            let mut toil = match &kind {
+                Kind::Subscriber { selector, .. } => Toil::of(selector),
+                Kind::Supernode | Kind::Catalogue => Toil::default(),
+            };
+            let shown = self.shown(now, &kind, item, &mut toil);
+            (shown, toil.done())
+        })
     }
 
     /// Returns when there is something to say, or when something that was told lapses.

@@ -19,6 +19,8 @@ use crate::{
     mail::Effect,
 };
 
+/// How many messages a SUBSCRIBE counts as: all that there is to tell is gathered for it, which takes as long.
+const SUBSCRIBES: u32 = 8;
 /// The most senders whose feeds are followed.
 const SENDERS: usize = 16_384;
 
@@ -73,7 +75,8 @@ impl Manager {
         out: &mut Vec<Effect>,
     ) -> Result<Answer, Refusal> {
         if !matches!(caller, Caller::Member(_)) {
-            self.telling.minutes.count(now, from, self.config.told_per_minute)?;
+            let weighs = if matches!(request, Request::Subscribe(_)) { SUBSCRIBES } else { 1 };
+            self.telling.minutes.count(now, from, weighs, self.config.told_per_minute)?;
         }
         let message = match request {
             Request::Subscribe(wish) => return self.subscribed(now, from, caller, &wish),

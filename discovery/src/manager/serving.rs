@@ -72,7 +72,7 @@ impl Manager {
         if matches!(caller, Caller::Member(_)) {
             return Ok(());
         }
-        self.questions.count(now, from, self.config.asked_per_minute)?;
+        self.questions.count(now, from, 1, self.config.asked_per_minute)?;
         has_few_words(selector, WORDS)
     }
 
