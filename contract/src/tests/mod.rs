@@ -8,6 +8,7 @@ mod chain;
 mod chaos;
 mod clocks;
 mod hops;
+mod moments;
 mod relay;
 mod relay_ends;
 mod restart;

@@ -1,7 +1,7 @@
 //! How what a relay has comes to its end, and how it goes on after a restart, along a chain of four.
 
 use kernel::{ContractId, Span};
-use rear_proto::{Answer, Code, Mode, Request, message::EndReason};
+use rear_proto::{Answer, Code, Mode, Request, Table, message::EndReason};
 
 use super::{hops::*, samples::*, world::*};
 use crate::{ContractState, Effect, Input};
@@ -226,13 +226,38 @@ fn what_a_relay_has_of_one_alone_after_a_crash_is_ended() {
     world.activate_chain();
     let front = world.live(SC).into_iter().find(|view| view.buyer == id(C)).unwrap();
     let back = world.live(SC).into_iter().find(|view| view.id != front.id).unwrap();
-    let lost = |id: ContractId| move |(_, key): &(rear_proto::Table, Vec<u8>)| key[..] != *id.as_bytes();
+    let lost = |id: ContractId| move |(_, key): &(Table, Vec<u8>)| key[..] != *id.as_bytes();
     world.nodes[SC].tables.retain(|key, _| lost(back.id)(key));
     world.crash(SC);
     assert_eq!(lives(&world)[SC], 0, "at the start, and not after a lease");
     world.run(Span::secs(100));
     assert_eq!(lives(&world), [0; 4]);
     world.check_chain();
+}
+
+#[test]
+fn what_a_relay_holds_of_one_alone_after_a_crash_is_given_back() {
+    for buyer in [C, SC] {
+        let mut world = chain();
+        world.buy(wish(id(SC), 1, Mode::Hold));
+        world.settle();
+        assert_eq!(world.used(P4), 1);
+        let of = |key: &[u8]| key.starts_with(id(buyer).as_bytes());
+        let holds = |(table, key): &(Table, Vec<u8>)| *table == Table::Reservations && of(key);
+        let before = world.nodes[SC].tables.len();
+        world.nodes[SC].tables.retain(|row, _| !holds(row));
+        assert_eq!(world.nodes[SC].tables.len(), before - 1);
+        world.crash(SC);
+        world.run(Span::secs(5));
+        assert!(world.nodes[SC].manager.fronts.is_empty(), "at the start, and not when it lapses");
+        let held = |node: usize| world.nodes[node].manager.holds.values().filter(|hold| hold.end.is_none()).count();
+        assert_eq!(held(SC), 0);
+        let other = if buyer == C { P4 } else { C };
+        assert_eq!(held(other), 0, "the other side is told");
+        world.run(Span::secs(60));
+        world.nodes[SC].grants.retain(|_, grant| grant.contract.is_some());
+        world.check_chain();
+    }
 }
 
 #[test]
