@@ -124,26 +124,6 @@ fn a_partner_is_not_served_a_selector_of_very_many_words() {
 }
 
 #[test]
-fn a_question_that_makes_each_look_dear_looks_at_fewer_offers() {
-    let mut world = supernode(Config { candidates_per_provider: 8192, ..open() });
-    for n in 0..2000_u32 {
-        let mut flavour = offer(2, 1, 4, 4);
-        flavour.id.0[..4].copy_from_slice(&n.to_be_bytes());
-        flavour.origin = flavour.id;
-        flavour.properties.tags = (0..64).map(|m| format!("{n:032}{m:032}")).collect();
-        world.take(flavour);
-    }
-    let list = List { selector: dear(256), scope: Scope::Domain, ..list(1, "", 8) };
-    let effects = world.asked_by(1, 20, caller(BETA), list);
-    let answer = effects.iter().find_map(|effect| match effect {
-        Effect::Reply { answer: Answer::Flavours(flavours), .. } => Some(flavours.clone()),
-        _ => None,
-    });
-    let answer = answer.unwrap();
-    assert_eq!((answer.flavours.len(), answer.partial), (8, true), "and says so");
-}
-
-#[test]
 fn another_domain_asks_no_more_than_so_often() {
     let mut world = supernode(Config { asked_per_minute: 5, ..open() });
     let ask = |world: &mut World, query: u8, from: u8, who: Caller| {

@@ -204,3 +204,49 @@ fn a_selective_question_looks_at_few_of_many() {
     let (found, more) = index.matching(Whose::Others, &Selector::default(), 8, usable, |_| None);
     assert!(found.len() == 8 && more && wide.get() <= THOROUGH, "an unselective one stops: {}", wide.get());
 }
+
+#[test]
+fn a_question_that_makes_each_look_dear_looks_at_few() {
+    use rear_proto::selector::{Field, Filter, Test};
+    let mut index = Index::new(DomainKey([1; 32]));
+    let heard = Heard { seen: Time(0), via: NodeId([1; 32]), expires: Time(1) };
+    let plain = Plain { node: 1, id: 1, cpu: 1, memory: 1, price: 1, words: vec![2], kind: 0, epoch: 1, own: false };
+    for n in 0..3000u32 {
+        let mut offer = flavour(&plain);
+        offer.id.0[..4].copy_from_slice(&n.to_le_bytes());
+        offer.properties.tags = (0..64).map(|tag| format!("{tag:064}")).collect();
+        index.put_candidate(offer, heard);
+    }
+    let looked_at = |words: usize| {
+        let list: Vec<String> = (0..64).map(|word| format!("{word:063}x")).collect();
+        let filter = Filter::Word(Field::Tags, Test::NotIn(list));
+        let selector = Selector { filters: vec![filter; words / 64] };
+        let count = Cell::new(0);
+        let usable = |_: &Offer| {
+            count.set(count.get() + 1);
+            false
+        };
+        let (_, more) = index.matching(Whose::Others, &selector, 8, usable, |_| None);
+        (count.get(), more)
+    };
+    assert_eq!(looked_at(0), (3000, false));
+    let (few, more) = looked_at(4096);
+    assert!((1..=8).contains(&few) && more, "{few}: it says that there may be more");
+}
+
+#[test]
+fn several_words_are_found_in_order_and_once() {
+    let mut index = Index::new(DomainKey([1; 32]));
+    let heard = Heard { seen: Time(0), via: NodeId([1; 32]), expires: Time(1) };
+    let plain = Plain { node: 1, id: 1, cpu: 1, memory: 1, price: 1, words: vec![], kind: 0, epoch: 1, own: false };
+    let tags: [&[&str]; 8] = [&["a"], &["b", "a"], &["c"], &["b"], &["a", "b", "c"], &["d"], &["d"], &["d"]];
+    for (n, tags) in tags.iter().enumerate() {
+        let mut offer = flavour(&plain);
+        offer.id.0[0] = n as u8;
+        offer.properties.tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
+        index.put_candidate(offer, heard);
+    }
+    let selector: Selector = "tag in (b, a)".parse().unwrap();
+    let found: Vec<u8> = index.narrowed(Whose::Others, &selector).map(|offer| offer.flavour.id.0[0]).collect();
+    assert_eq!(found, [0, 1, 3, 4]);
+}
