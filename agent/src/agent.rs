@@ -244,6 +244,8 @@ impl Agent {
                 self.name(now, addresses.clone());
                 Mail::Federation(federation::Input::Addresses(addresses))
             }
+            // Of strangers there is no end, and each rating takes a row, and another's place.
+            Event::RoundTrip { peer, .. } if !self.managers.federation.knows(now, &peer) => return,
             Event::RoundTrip { peer, span } => Mail::Rear(rear::Input::RoundTrip { peer, span }),
             Event::Asked { ticket, from, ask } => return self.asked(now, ticket, from, *ask, batch),
             Event::Answered { ask, reply } => return self.answered(now, ask, reply),

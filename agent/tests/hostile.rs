@@ -304,3 +304,16 @@ fn a_villain_that_answers_with_what_others_said_harms_nobody() {
         assert!(managers[0].rear.books().all(|book| book.taken.is_zero()), "seed {seed}");
     }
 }
+
+#[test]
+fn a_stranger_that_is_near_leaves_no_rating() {
+    let offers = vec![vec![offer(room("1500m", "192Mi"))], Vec::new()];
+    let mut world = World::new(1, Faults::default(), offers, &fast());
+    world.run(Span::secs(1));
+    let member = world.nodes[0].id;
+    for peer in [NodeId([77; 32]), member] {
+        world.event(VICTIM, agent::Event::RoundTrip { peer, span: Span::millis(1) });
+    }
+    let rated: Vec<NodeId> = world.managers()[VICTIM].rear.ratings().map(|(peer, _)| peer).collect();
+    assert_eq!(rated, [member]);
+}

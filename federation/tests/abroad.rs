@@ -600,3 +600,30 @@ fn a_partner_that_has_news_all_the_time_is_heard_now_and_then() {
     greet(&mut net, 11, 1, &news(51));
     assert!(heard(&net, 51), "and heard");
 }
+
+#[test]
+fn a_partner_can_not_say_where_others_are() {
+    let mut net = Net::partners();
+    net.join(2, 1, Role::Supernode, Config::default());
+    net.connect(1, 2);
+    net.found_as(21, "gamma", Role::Supernode, Config::default());
+    let token = net.partner_invite(1, "gamma", DAY).unwrap();
+    net.connect(1, 21);
+    net.partner_accept(21, &token, "alpha").unwrap();
+    net.pass(Span::secs(20));
+    net.told.clear();
+    let hello = full_hello(&mut net, 11);
+    let honest = hello.descriptor.clone().unwrap().claimed().unwrap();
+    let mut claimed: Vec<u8> = vec![2, 21, 1, 14];
+    claimed.sort_by_key(|n| id(*n));
+    let supernodes = claimed.iter().map(|n| Party { node: id(*n), addresses: place(*n, 666) }).collect();
+    let descriptor = Descriptor { sequence: honest.sequence + 1, supernodes, ..honest };
+    let descriptor = Some(Signed::new(descriptor, &signer(11)));
+    greet(&mut net, 11, 1, &Hello { descriptor, ..hello });
+    net.pass(Span::secs(3));
+    let kept: Vec<String> = net.told_by(1).into_iter().filter(|told| told.starts_with("keep")).collect();
+    assert_eq!(kept, ["keep 14"], "of its own it can");
+    for (n, known) in [(2, true), (21, true), (14, false), (77, false)] {
+        assert_eq!(net.nodes[&1].manager.knows(net.now, &id(n)), known, "{n}");
+    }
+}

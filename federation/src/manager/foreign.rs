@@ -352,7 +352,8 @@ impl Manager {
     pub(super) fn supernodes_of(&self, domain: &DomainKey, partner: &Partner) -> Vec<Party> {
         let mut supernodes = std::collections::BTreeMap::new();
         for party in partner.charter.described().into_iter().flat_map(|descriptor| &descriptor.supernodes) {
-            if !partner.charter.is_revoked(&party.node) && !self.is_blocked(&party.node) {
+            let is_out = partner.charter.is_revoked(&party.node) || self.is_blocked(&party.node);
+            if !is_out && !self.is_anothers(domain, &party.node) {
                 supernodes.insert(party.node, bounded(party.addresses.clone()));
             }
         }
@@ -368,6 +369,25 @@ impl Manager {
             }
         }
         supernodes.into_iter().map(|(node, addresses)| Party { node, addresses }).collect()
+    }
+
+    /// Says whether a node belongs elsewhere than to this domain. A domain can describe anybody as its supernode, but not
+    /// thereby say where others are to be found.
+    fn is_anothers(&self, domain: &DomainKey, node: &NodeId) -> bool {
+        let described = self.charter.as_ref().and_then(|charter| charter.described());
+        let is_own = || {
+            described.is_some_and(|descriptor| descriptor.supernodes.iter().any(|supernode| supernode.node == *node))
+        };
+        *node == self.me
+            || self.members.contains_key(node)
+            || self.foreign.get(node).is_some_and(|foreign| foreign.domain != *domain)
+            || is_own()
+    }
+
+    /// Says whether a node is a member, or one of another domain that this node deals with.
+    pub fn knows(&self, now: Time, node: &NodeId) -> bool {
+        let is_near = |foreign: &Foreign| self.realm(now, node, foreign).is_some();
+        self.is_live(now, node) || self.foreign.get(node).is_some_and(is_near)
     }
 
     pub(super) fn partner_view(&self, domain: &DomainKey, partner: &Partner) -> PartnerView {
