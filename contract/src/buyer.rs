@@ -185,7 +185,7 @@ impl Manager {
             return Err(Code::Storage.into());
         }
         let purchase = Purchase { key, reserved: hold.reserved.digest(), extensions: none_yet() };
-        let until = (now + self.config.answer_within).min(hold.lapses);
+        let until = (now + self.config.answer_within).min(hold.lapses.max(self.suspended));
         let tries = Tries::new(now, until);
         (buy.request, buy.trace) = (Some(request), trace);
         buy.stage = Stage::Purchasing(Box::new(Signed::new(purchase, &self.signer)), tries);

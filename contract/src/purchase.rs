@@ -63,7 +63,7 @@ impl Manager {
                 if hold.reserved.digest() != purchase.reserved {
                     return Err(reused(&name));
                 }
-                if hold.lapses <= now && now >= self.suspended {
+                if hold.lapses.max(self.suspended) <= now {
                     self.end_sale(now, name, EndReason::Expired, Tell::No, None, out);
                     return Err(lapsed(&name, EndReason::Expired));
                 }

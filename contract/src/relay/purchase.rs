@@ -40,19 +40,20 @@ impl Manager {
         let not_held = || Refusal::new(Code::NotFound, format!("nothing is held for the sender under {}", name.key));
         let deadline = asked.deadline.min(MAX_DEADLINE);
         let since = self.asked_since(now, &asked.extensions);
-        let sale = self.sales.get_mut(&name).ok_or_else(not_held)?;
-        let key = sale.relay.ok_or_else(not_held)?.back;
+        let key = self.sales.get(&name).and_then(|sale| sale.relay).ok_or_else(not_held)?.back;
         let hold = self.holds.get(&Name { buyer: self.me, key }).ok_or_else(not_held)?;
+        let (reserved, lapses) = (hold.reserved.digest(), hold.lapses.max(self.suspended));
         let buy = self.buys.get_mut(&key).filter(|buy| matches!(buy.stage, Stage::Held)).ok_or_else(not_held)?;
         let until = relay::before(now + deadline, self.config.hop_margin);
         if until <= now {
             return Err(Refusal::new(Code::Timeout, "there is no time left to ask the next hop"));
         }
-        let purchase = Purchase { key, reserved: hold.reserved.digest(), extensions: none_yet() };
-        let tries = Tries::new(since, until.min(hold.lapses));
+        let purchase = Purchase { key, reserved, extensions: none_yet() };
+        let tries = Tries::new(since, until.min(lapses));
         buy.trace = trace;
         buy.stage = Stage::Purchasing(Box::new(Signed::new(purchase, &self.signer)), tries);
         let purchase = asked.purchase.clone();
+        let sale = self.sales.get_mut(&name).ok_or_else(not_held)?;
         let purchasing = Purchasing { purchase, tickets: vec![ticket], trace, until: now + deadline };
         sale.phase = Phase::Purchasing(Box::new(purchasing));
         // It came in time; how the next hop answers decides now.

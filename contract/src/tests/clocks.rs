@@ -156,6 +156,23 @@ fn a_jump_of_the_clock_lets_nothing_expire_for_a_lease() {
 }
 
 #[test]
+fn what_is_held_over_a_jump_of_the_clock_can_be_purchased() {
+    let mut world = World::new(Config::default());
+    world.buy(wish(id(P), 1, Mode::Hold));
+    world.settle();
+    world.now = world.now + Span::secs(40);
+    for node in [C, P] {
+        world.give(node, Input::ClockJumped);
+    }
+    world.purchase(1);
+    let Some((_, _, Request::Purchase(purchase))) = world.said.last() else { panic!("no PURCHASE") };
+    assert_eq!(purchase.deadline, Span::millis(2500));
+    world.run(Span::secs(1));
+    assert_eq!(world.refusals(1), []);
+    assert_eq!((world.live(C).len(), world.live(P).len()), (1, 1));
+}
+
+#[test]
 fn after_a_jump_what_is_not_heard_of_expires_all_the_same() {
     let mut world = World::new(Config::default());
     let contract = world.bought(1, Mode::Direct);

@@ -188,6 +188,21 @@ fn holds_are_nested_and_lapse_everywhere() {
 }
 
 #[test]
+fn what_is_held_over_a_jump_of_the_clock_can_be_purchased_along_a_chain() {
+    let mut world = chain();
+    world.buy(wish(id(SC), 1, Mode::Hold));
+    world.settle();
+    world.now = world.now + Span::secs(40);
+    for node in [C, SC, SP, P4] {
+        world.give(node, Input::ClockJumped);
+    }
+    world.purchase(1);
+    world.run(Span::secs(1));
+    assert_eq!((world.refusals(1), lives(&world)), (vec![], [1, 2, 2, 1]));
+    world.check_chain();
+}
+
+#[test]
 fn contracts_are_nested() {
     for mode in [Mode::Direct, Mode::Hold] {
         let mut world = chain();

@@ -205,6 +205,28 @@ fn a_neighbour_that_is_gone_takes_the_chain_with_it() {
 }
 
 #[test]
+fn an_asker_hears_at_once_that_the_next_hop_is_gone() {
+    for mode in [Mode::Direct, Mode::Hold] {
+        let mut world = chain();
+        world.buy(wish(id(SC), 1, mode));
+        if mode == Mode::Hold {
+            world.settle();
+            world.purchase(1);
+        }
+        let ask = world.wire.pop_front().unwrap();
+        world.deliver(ask);
+        assert_eq!(world.nodes[SC].manager.unsettled(), 2, "it asks and is asked");
+        world.give(SC, Input::MemberGone { node: id(SP) });
+        world.settle();
+        assert_eq!(world.refusals(1), [Code::Unavailable]);
+        assert_eq!(world.nodes[SC].manager.sales.len(), 0);
+        world.run(Span::secs(100));
+        assert_eq!(world.used(P4), 0);
+        world.check_chain();
+    }
+}
+
+#[test]
 fn a_hop_that_is_lost_releases_both_ways() {
     let mut world = chain();
     traded(&mut world, 1, Mode::Direct);

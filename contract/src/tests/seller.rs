@@ -372,6 +372,22 @@ fn a_seller_may_end_what_it_sold_and_the_buyer_is_told() {
 }
 
 #[test]
+fn a_stranger_does_not_stop_the_buyer_from_being_told() {
+    let mut world = World::new(Config::default());
+    world.bought(1, Mode::Direct);
+    let allocation = *world.nodes[P].grants.keys().next().unwrap();
+    world.give(P, Input::Evict { allocation });
+    world.wire.clear();
+    let stranger = signer(9).id();
+    assert!(matches!(release(&mut world, stranger, id(C), 1), Some(Answer::Refused(_))));
+    assert_eq!(release(&mut world, stranger, stranger, 1), Some(Answer::Released));
+    assert_eq!(world.nodes[P].manager.unsettled(), 1, "the buyer has still to be told");
+    world.give(P, Input::PeerUp { node: id(C) });
+    world.settle();
+    assert_eq!(world.ends(1), [EndReason::Released]);
+}
+
+#[test]
 fn a_seller_without_proof_of_membership_promises_nothing() {
     let mut world = world();
     world.nodes[P].manager = stranger(2, Config::default());
