@@ -64,7 +64,7 @@ fn seen(net: &mut Net, n: usize) -> Vec<u64> {
 }
 
 #[test]
-fn forged_and_borrowed_offers_are_not_kept_and_their_sender_is_rated() {
+fn forged_and_borrowed_offers_are_not_kept() {
     let mut net = bare(Config::default());
     let now = net.now;
     let (mine, other) = (net.nodes[1].signer.clone(), net.nodes[2].signer.clone());
@@ -93,12 +93,12 @@ fn forged_and_borrowed_offers_are_not_kept_and_their_sender_is_rated() {
         let answer = tell(&mut net, 1, n as u64 + 1, vec![offer]);
         assert_eq!(answer, Answer::Taken(Taken { next: 1 }), "number {n}");
         assert_eq!(seen(&mut net, 2), [], "number {n}");
-        assert_eq!(net.nodes[0].failed.len(), n + 1, "number {n}");
+        assert!(net.nodes[0].failed.is_empty(), "number {n}: a visitor's rating would be a row, and keys cost nothing");
     }
     let direct = Offered::Direct(Box::new(offer(&net.nodes[1], 2, 8, 1)));
     let message = Advertise { feed: 9, number: 0, offers: vec![direct], more: false, extensions: Extensions::new() };
     net.say(1, 0, Request::Advertise(message));
-    assert_eq!((seen(&mut net, 2), net.nodes[0].failed.len()), (vec![], 6));
+    assert_eq!(seen(&mut net, 2), []);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use rear_proto::{
     door::{MAX_HOPS, MAX_LIST},
     flavour::Party,
     local::{self, Candidate},
+    membership::Role,
     message::{Flavours, PublishedFlavours},
     published::Published,
 };
@@ -25,6 +26,8 @@ use crate::{
 
 /// How long after it was reached a node may not know yet who this one is.
 const ACQUAINTED: Span = Span::secs(5);
+/// For how long it is asked again then: one that has suspended this domain says the same for ever.
+const INTRODUCED: Span = Span::secs(1);
 /// After which time it is asked again then: HELLO is answered within a round trip, unless a node has just started.
 const AGAIN: Span = Span::millis(100);
 
@@ -207,7 +210,8 @@ impl Manager {
     fn asks_again(&mut self, now: Time, id: u64, ask: AskId, to: &NodeId) -> bool {
         let is_new = self.endpoints.get(to).is_some_and(|endpoint| endpoint.up && now < endpoint.since + ACQUAINTED);
         let again = now + AGAIN;
-        let in_time = self.fan_outs.get(&id).is_some_and(|fan_out| again < fan_out.deadline);
+        let in_time = |fan_out: &FanOut| again < fan_out.deadline && now.since(fan_out.asked_at) < INTRODUCED;
+        let in_time = self.fan_outs.get(&id).is_some_and(in_time);
         let waits = is_new && in_time;
         if waits {
             self.again.insert((again, id, ask, *to));
@@ -380,7 +384,10 @@ impl Manager {
         while self.disbelieved.len() > self.config.disbelieved {
             self.disbelieved.pop_front();
         }
-        out.push(Effect::Rated { peer: from, outcome: local::Outcome::Failed });
+        // A catalogue deals with nobody, and of visitors there is no end.
+        if self.border.role() != Role::Catalogue {
+            out.push(Effect::Rated { peer: from, outcome: local::Outcome::Failed });
+        }
     }
 
     pub(super) fn hear(&mut self, now: Time, via: NodeId, flavour: Flavour, out: &mut Vec<Effect>) {
