@@ -143,6 +143,8 @@ impl Manager {
         out: &mut Vec<Effect>,
     ) -> Result<(), Refusal> {
         let gone = || Refusal::from(Code::Unavailable);
+        // The next hop says the same again when it is asked again.
+        self.check_storage()?;
         let Some(renewing) = self.renewing.get(&back) else { return Ok(()) };
         let (id, own) = (renewing.front, &renewing.own);
         let asked = renewing.ask.claimed().ok_or_else(gone)?;

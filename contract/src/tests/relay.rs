@@ -303,6 +303,30 @@ fn a_renewal_of_which_a_message_is_lost_is_asked_for_again() {
 }
 
 #[test]
+fn a_relay_that_can_not_keep_a_renewal_passes_none_on() {
+    for relay in [SC, SP] {
+        let mut world = chain();
+        traded(&mut world, 1, Mode::Direct);
+        world.activate_chain();
+        let contract = world.live(C)[0].id;
+        world.give(C, Input::RenewByHand { ticket: Ticket(7), contract });
+        // The far end has signed.
+        for _ in 0..3 {
+            let message = world.wire.pop_front().unwrap();
+            world.deliver(message);
+        }
+        world.give(relay, Input::Storage { ok: false });
+        let rows = world.nodes[relay].ledger.len();
+        world.settle();
+        assert_eq!((world.nodes[relay].ledger.len(), world.live(C)[0].renewals), (rows, 0));
+        world.give(relay, Input::Storage { ok: true });
+        world.run(Span::secs(30));
+        assert!((0..4).all(|node| world.live(node).iter().all(|view| view.renewals == 1)), "it is asked for again");
+        world.check_chain();
+    }
+}
+
+#[test]
 fn a_renewal_whose_answer_never_comes_is_asked_for_anew() {
     let mut world = chain();
     traded(&mut world, 1, Mode::Direct);
