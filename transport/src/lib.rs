@@ -15,9 +15,9 @@
 //! Whoever speaks is proven: each `peer` is the key that Noise or TLS has verified. Nothing is ever repeated
 //! here: an ask that failed is repeated, if at all, by who asked.
 
+mod ask;
 #[cfg(feature = "bare")]
 pub mod bare;
-mod ask;
 mod behaviour;
 mod book;
 mod config;
