@@ -4,6 +4,7 @@
 //! `TOMBOLO_RUNS` says how often the story is told (200).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::disallowed_methods, reason = "it measures, and decides nothing")]
 
 use std::time::{Duration, Instant};
 

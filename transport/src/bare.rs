@@ -95,6 +95,7 @@ async fn serve(mut swarm: Bare, answer: usize) {
 ///
 /// # Errors
 /// When nothing can be listened on, or an answer fails to come.
+#[allow(clippy::disallowed_methods, reason = "it measures, and decides nothing")]
 pub async fn round_trips(question: usize, answer: usize, count: usize) -> io::Result<Vec<Duration>> {
     let (mut server, mut client) = (swarm()?, swarm()?);
     let here: Multiaddr = "/ip4/127.0.0.1/udp/0/quic-v1".parse().map_err(io::Error::other)?;
