@@ -10,14 +10,14 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use federation::{
-    Config, Effect, Input, Manager, genesis,
+    CatalogueAddress, Config, Effect, Input, Manager, genesis,
     mail::{Greeting, PartnerView, Response},
 };
 use kernel::{AskId, DomainKey, Manager as _, NodeId, Rng, Span, Ticket, Time};
 use rear_proto::{
     Answer, Extensions, Refusal, Request, Row, Signer, Table,
     flavour::Party,
-    local::{DomainSecret, Partner, Realm},
+    local::{Caller, DomainSecret, Partner, Realm},
     membership::{Role, Token},
     message::{Accept, Hello, Join},
     partner::PartnerToken,
@@ -519,4 +519,38 @@ pub fn keep(table: &mut Rows, rows: Vec<Row>) {
 /// A value as it comes out at the other end of a wire.
 pub fn travelled<T: serde::Serialize + serde::de::DeserializeOwned>(value: &T) -> T {
     rear_proto::wire::codec::decode(&rear_proto::wire::codec::encode(value)).unwrap()
+}
+
+pub fn caller(net: &Net, at: u8, node: NodeId) -> Caller {
+    let request = Request::Hello(net.hello_of(at));
+    net.nodes[&at].manager.authorise(net.now, &node, &request).unwrap()
+}
+
+pub fn is_partner(net: &Net, at: u8, node: u8) -> bool {
+    matches!(caller(net, at, id(node)), Caller::Partner { .. })
+}
+
+pub fn is_visitor(net: &Net, at: u8, node: u8) -> bool {
+    matches!(caller(net, at, id(node)), Caller::Visitor { .. })
+}
+
+/// A HELLO of a node, as it would say it itself, with its domain's description.
+pub fn full_hello(net: &mut Net, n: u8) -> Hello {
+    let descriptor = net.descriptor_of(n);
+    Hello { descriptor, ..net.hello_of(n) }
+}
+
+pub fn greet(net: &mut Net, from: u8, to: u8, hello: &Hello) -> Hello {
+    match net.say(from, to, Greeting::Hello(Box::new(travelled(hello)))) {
+        Answer::Hello(hello) => hello,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub fn place(n: u8, port: u16) -> Vec<String> {
+    vec![format!("/ip4/10.0.0.{n}/udp/{port}/quic-v1")]
+}
+
+pub fn catalogue(n: u8) -> CatalogueAddress {
+    format!("{}/p2p/{}", addresses(n)[0], id(n)).parse().unwrap()
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
@@ -275,14 +275,16 @@ impl Node {
             .context("can not write a wish")
     }
 
-    /// Says whether the wish of [`at_deed`](Self::at_deed) was followed; with `forget`, it need not be any more.
-    pub fn has_done(&self, forget: bool) -> bool {
-        let file = self.dir.join("die");
-        let is_there = file.exists();
-        if forget {
-            let _ = fs::remove_file(file);
-        }
-        !is_there
+    /// Waits until its daemon has ended or stands still, as [`at_deed`](Self::at_deed) wishes; it may be waited for again.
+    ///
+    /// # Errors
+    /// When it does not run, or goes on for a long time.
+    pub async fn halts(&self) -> anyhow::Result<()> {
+        let pid = self.running.as_ref().and_then(|running| pid(&running.child)).context("the node does not run")?;
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        let halted = tokio::task::spawn_blocking(move || waitid(WaitId::Pid(pid), options));
+        let halted = timeout(PATIENCE, halted).await.map_err(|_| anyhow!("the daemon goes on: {}", self.log()))?;
+        halted?.map(drop).context("can not wait for a daemon")
     }
 
     /// Has its daemon go on that stands still.
@@ -322,10 +324,14 @@ fn append(path: &Path) -> anyhow::Result<File> {
     OpenOptions::new().create(true).append(true).open(path).with_context(|| format!("can not write {}", path.display()))
 }
 
+/// Returns the id of a child that has not been waited for.
+fn pid(child: &Child) -> Option<Pid> {
+    child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)
+}
+
 /// Sends a signal to a child; one that has ended gets none.
 fn signal(child: &Child, signal: Signal) {
-    let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    if let Some(pid) = pid {
+    if let Some(pid) = pid(child) {
         // It may have ended in this moment.
         let _ = kill_process(pid, signal);
     }
