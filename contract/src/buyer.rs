@@ -103,7 +103,7 @@ impl Manager {
             term: wish.term,
             activate_within: wish.activate_within.unwrap_or(self.config.activate_within),
             ceiling: wish.ceiling,
-            tunnel_key: tunnel::public(&tunnel::secret(&self.signer, &key)),
+            tunnel_key: tunnel::offered(&self.signer, &key),
             extensions: none_yet(),
         };
         let buy = Buy {

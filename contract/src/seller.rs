@@ -267,7 +267,7 @@ impl Manager {
         out: &mut Vec<Effect>,
     ) -> Option<Answer> {
         let Drawn { signed, order, held, abroad } = drawn;
-        let tunnel_key = tunnel::public(&tunnel::secret(&self.signer, &order.key));
+        let tunnel_key = tunnel::offered(&self.signer, &order.key);
         let contract = Contract {
             order: signed,
             held,

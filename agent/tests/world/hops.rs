@@ -9,7 +9,7 @@
 use agent::Event;
 use kernel::{ContractId, Span};
 use network::mail::Junction;
-use rear_proto::{Code, Refusal, fabric::FabricAnswer, local::Side, tunnel};
+use rear_proto::{Code, Refusal, fabric::FabricAnswer, local::Side};
 
 use super::{
     Due, Waiter, World,
@@ -31,8 +31,8 @@ const MOST_RELAYS: usize = 8;
 impl World {
     /// Begins the way of something that a node says inside a contract's channel.
     pub(super) fn begin_way(&self, node: usize, contract: &ContractId) -> Way {
-        let route = self.nodes[node].routes.get(contract);
-        let keys = route.map(|route| (tunnel::public(&route.secret), route.remote_key));
+        let node = &self.nodes[node];
+        let keys = node.routes.get(contract).map(|route| (node.me.signer.public(&route.secret), route.remote_key));
         Way { relays: Vec::new(), keys }
     }
 
@@ -48,7 +48,7 @@ impl World {
     ) {
         let peer = self.nodes[from].id;
         if let Some(route) = self.nodes[at].routes.get(&contract).filter(|route| route.peer.node == peer) {
-            let keys = (route.remote_key, tunnel::public(&route.secret));
+            let keys = (route.remote_key, self.nodes[at].me.signer.public(&route.secret));
             if way.keys.is_some_and(|theirs| theirs != keys) {
                 if self.tamper.is_none() && self.liar.is_none() {
                     self.fail(format!("the ends of the channel of {contract} at node {at} have other keys"));

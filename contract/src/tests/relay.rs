@@ -66,8 +66,7 @@ fn the_ends_know_each_others_key_and_that_they_are_abroad() {
                 );
             found.next().unwrap().clone()
         };
-        let public =
-            |number: u8, key: Key| rear_proto::tunnel::public(&rear_proto::tunnel::secret(&signer(number), &key));
+        let public = |number: u8, key: Key| rear_proto::tunnel::offered(&signer(number), &key);
         assert_eq!(router(C).remote_key, public(4, world.live(P4)[0].key));
         assert_eq!(router(P4).remote_key, public(1, Key([1; 16])));
         for end in [C, P4] {

@@ -37,7 +37,7 @@ fn both_ends_of_the_channel_know_each_others_key() {
             .unwrap()
             .clone()
     };
-    let public = |number: u8| rear_proto::tunnel::public(&rear_proto::tunnel::secret(&signer(number), &Key([1; 16])));
+    let public = |number: u8| rear_proto::tunnel::offered(&signer(number), &Key([1; 16]));
     assert_eq!(router(C).remote_key, public(2));
     assert_eq!(router(P).remote_key, public(1));
     assert_eq!(router(C).peer.node, id(P));
