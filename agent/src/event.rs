@@ -1,6 +1,9 @@
 //! Everything that can happen to a node, and everything that its mind can ask the doers for.
 
-use kernel::{AskId, ContractId, Digest, FlavourId, IntentId, Key, NodeId, RequestId, Resources, Span, Ticket};
+use kernel::{
+    AskId, ContractId, Digest, FlavourId, IntentId, Key, NodeId, RequestId, Resources, Span, Ticket,
+    planted::{self, Bug},
+};
 use network::mail::{Junction, Route};
 use orchestrator::intent::Intent;
 use rear::offer::Offer;
@@ -398,7 +401,7 @@ impl Output {
     ///
     /// Asks never wait, but for a RELEASE: who says that something is over must not come back believing that
     /// it is not. An order to a runtime, here or at the far end, waits for the contract that it rests on.
-    pub const fn promises(&self) -> bool {
+    pub fn promises(&self) -> bool {
         match self {
             Self::Ask { body, .. } => match body.request {
                 Request::Release(_) => true,
@@ -418,6 +421,7 @@ impl Output {
             },
             Self::Reply { reply, .. } => match reply.answer {
                 Answer::Reserved(_)
+                Answer::Contract(_) if planted::is(Bug::SpeakEarly) => false,
                 | Answer::Contract(_)
                 | Answer::Renewed(_)
                 | Answer::Released

@@ -1,6 +1,9 @@
 //! How contracts and holds come to life and end here: clocks set, rows kept, REAR and the others told.
 
-use kernel::{ContractId, Digest, Key, NodeId, Span, Ticket, Time};
+use kernel::{
+    ContractId, Digest, Key, NodeId, Span, Ticket, Time,
+    planted::{self, Bug},
+};
 use rear_proto::{
     Answer, Refusal, Row, Table, Trace,
     local::{Outcome, Side},
@@ -109,7 +112,8 @@ impl Manager {
         tell: Tell,
         out: &mut Vec<Effect>,
     ) {
-        if self.contracts.get(&id).is_some_and(Agreement::is_live) {
+        let is_kept = |it: &Agreement| it.renewing.is_some() && planted::is(Bug::RenewBeatsRelease);
+        if self.contracts.get(&id).is_some_and(|it| it.is_live() && !is_kept(it)) {
             self.close_one(now, id, reason, tell, true, out);
             self.close_joined(now, id, reason, out);
         }
@@ -346,7 +350,7 @@ impl Manager {
     pub(crate) fn hold_lapsed(&mut self, now: Time, name: Name, out: &mut Vec<Effect>) {
         if name.buyer == self.me {
             self.taken_hold_lapsed(now, name, out);
-        } else {
+        } else if !planted::is(Bug::KeepLapsedHold) {
             // The buyer counts from earlier and knows.
             self.end_sale(now, name, EndReason::Expired, Tell::No, None, out);
         }

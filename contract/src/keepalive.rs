@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use kernel::{ContractId, NodeId, Ticket, Time};
+use kernel::{
+    ContractId, NodeId, Ticket, Time,
+    planted::{self, Bug},
+};
 use rear_proto::{
     Answer, Refusal, Request, Trace,
     door::MAX_KEEPALIVE,
@@ -78,7 +81,7 @@ impl Manager {
         let Ok(Answer::Dead(dead)) = answer else { return };
         let dead: BTreeSet<ContractId> = dead.into_iter().collect();
         for id in contracts {
-            if dead.contains(id) {
+            if dead.contains(id) && !planted::is(Bug::IgnoreDead) {
                 self.close_contract(now, *id, EndReason::Forgotten, Tell::No, out);
             } else {
                 self.feed(now, *id, sent, out);

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kernel::{AllocationId, AskId, ContractId, DomainKey, Key, NodeId, Rng, Ticket, Time, Wake};
+use kernel::{
+    AllocationId, AskId, ContractId, DomainKey, Key, NodeId, Rng, Ticket, Time, Wake,
+    planted::{self, Bug},
+};
 use rear_proto::{
     Answer, Code, Refusal, Request, Signed, Signer, Trace,
     flavour::Party,
@@ -277,6 +280,9 @@ impl Manager {
     fn expire(&mut self, now: Time, expiry: Expiry, out: &mut Vec<Effect>) {
         match expiry {
             Expiry::Hold(name) => self.hold_lapsed(now, name, out),
+            Expiry::Activation(_) if planted::is(Bug::NeverLapse) => {}
+            Expiry::Lease(_) if planted::is(Bug::EndlessLease) => {}
+            Expiry::Telling(_) if planted::is(Bug::TellForEver) => {}
             Expiry::Activation(contract) => self.activation_over(now, contract, out),
             Expiry::Lease(contract) => self.close_contract(now, contract, EndReason::Lost, Tell::Yes, out),
             Expiry::Term(contract) => self.close_contract(now, contract, EndReason::Expired, Tell::Yes, out),
@@ -313,6 +319,7 @@ impl kernel::Manager for Manager {
             Input::Answered { ask, from: _, answer } => self.answered(now, ask, answer, out),
             Input::PeerUp { node } => self.peer_up(now, node, out),
             Input::MemberGone { node } => self.member_gone(now, node, out),
+            Input::MemberGone { .. } if planted::is(Bug::TradeWithRemoved) => {}
             Input::Credentials(credentials) => self.credentials = Some(*credentials),
             Input::Storage { ok } => self.storage = ok,
             Input::ClockJumped => self.clock_jumped(now, out),

@@ -18,7 +18,10 @@ mod purchase;
 mod renew;
 mod revive;
 
-use kernel::{AllocationId, Key, NodeId, Span, Time};
+use kernel::{
+    AllocationId, Key, NodeId, Span, Time,
+    planted::{self, Bug},
+};
 use rear_proto::{
     Code, Endorsement, Order, Refusal, Signer,
     local::Onward,
@@ -129,7 +132,8 @@ impl Nest {
     /// # Errors
     /// `Expired` where less than two margins would be left.
     pub(crate) fn within(&self, inner: Span) -> Result<Span, Refusal> {
-        let left = inner.minus(self.spent).minus(self.margin);
+        let less = if planted::is(Bug::OutlastBack) { Span::ZERO } else { self.spent.plus(self.margin) };
+        let left = inner.minus(less);
         if left < self.margin.times(2) || left == Span::ZERO {
             return Err(Refusal::new(Code::Expired, "what it rests on ends too soon"));
         }

@@ -3,7 +3,10 @@
 //! Questions that were under way are in no row: what they asked for lapses at the seller, or is found dead by its
 //! first KEEPALIVE.
 
-use kernel::{ContractId, Manager as _, Time};
+use kernel::{
+    ContractId, Manager as _, Time,
+    planted::{self, Bug},
+};
 use rear_proto::{DamagedRecord, Mode, Table, Trace, local::Side, message::EndReason, record::decode};
 
 use crate::{
@@ -69,7 +72,7 @@ impl Manager {
         self.started = now;
         for (id, renewals) in std::mem::take(&mut self.restored) {
             let Some(agreement) = self.contracts.get_mut(&id) else { continue };
-            for renewal in renewals.into_values() {
+            for renewal in renewals.into_values().filter(|_| !planted::is(Bug::ForgetRenewals)) {
                 let term = renewal.claimed().map_or(kernel::Span::ZERO, |renewal| renewal.term);
                 agreement.renew(renewal, term);
             }
@@ -148,7 +151,7 @@ impl Manager {
     }
 
     fn revive_hold(&mut self, now: Time, name: Name, out: &mut Vec<Effect>) {
-        let Some(hold) = self.holds.get(&name) else { return };
+        let Some(hold) = self.holds.get(&name).filter(|_| !planted::is(Bug::ForgetHolds)) else { return };
         let (peer, lapses, side) = (hold.peer.clone(), hold.lapses, hold.side);
         match hold.end {
             Some(End { reason, untold: true, awaited, .. }) => {

@@ -9,7 +9,10 @@
 
 use std::sync::Arc;
 
-use kernel::{DomainKey, Time};
+use kernel::{
+    DomainKey, Time,
+    planted::{self, Bug},
+};
 use rear_proto::{
     Flavour,
     flavour::{Domain, Party},
@@ -173,6 +176,9 @@ impl Eyes<'_> {
     }
 
     fn may_pass(&self, side: Whose, flavour: &Flavour) -> bool {
+        if planted::is(Bug::ShowHidden) {
+            return true;
+        }
         let abroad = side == Whose::Foreign;
         let mut rules = self.rules.iter().filter(|rule| rule.resale || !abroad).peekable();
         if rules.peek().is_none() {

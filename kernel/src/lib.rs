@@ -5,6 +5,7 @@
 
 mod id;
 mod manager;
+pub mod planted;
 mod quantity;
 mod random;
 mod resources;

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{ContractId, NodeId, Time, Wake};
+use kernel::{
+    ContractId, NodeId, Time, Wake,
+    planted::{self, Bug},
+};
 use rear_proto::{Code, Deed, Refusal, Signer, Trace, local::Side, tunnel};
 
 use crate::{
@@ -186,6 +189,7 @@ impl kernel::Manager for Manager {
             Input::Join { front, buyer, back, seller, trace } => {
                 self.join(Junction { front, buyer, back, seller, streams }, trace, out);
             }
+            Input::Closed { .. } if planted::is(Bug::KeepRouter) => {}
             Input::Closed { contract } => self.remove(contract, out),
             Input::Send { id, contract, ask, deadline } => out.push(match self.end(&contract) {
                 Some(_) => Effect::Transmit { id, contract, ask, deadline },

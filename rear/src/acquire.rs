@@ -1,6 +1,9 @@
 //! From a wish to a signed contract: look here, look into the index, ask outside, try one after the other.
 
-use kernel::{AllocationId, Key, NodeId, RequestId, Resources, Span};
+use kernel::{
+    AllocationId, Key, NodeId, RequestId, Resources, Span,
+    planted::{self, Bug},
+};
 use rear_proto::{
     Code, Mode, Refusal, Selector, Trace,
     flavour::{Flavour, Partitionable},
@@ -170,8 +173,9 @@ impl Manager {
             search.current = Some(choice.clone());
             let origin = request.origin.unwrap_or(Key([0; 16]));
             self.count += 1;
+            let starts = if planted::is(Bug::RepeatKeys) { 0 } else { self.starts };
             let parts: [&[u8]; 4] =
-                [self.me.as_bytes(), &self.starts.to_le_bytes(), origin.as_bytes(), &self.count.to_le_bytes()];
+                [self.me.as_bytes(), &starts.to_le_bytes(), origin.as_bytes(), &self.count.to_le_bytes()];
             let key = Key::derive("order", &parts);
             let purchase = Box::new(Wish {
                 key,

@@ -10,7 +10,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use kernel::{AllocationId, FlavourId, Key, NodeId, Resource, Resources};
+use kernel::{
+    AllocationId, FlavourId, Key, NodeId, Resource, Resources,
+    planted::{self, Bug},
+};
 use rear_proto::{
     Code, Epoch, Flavour, Refusal, Row, Table, Trace,
     flavour::{Domain, Party},
@@ -205,7 +208,9 @@ impl Capacity {
             .flavour(&flavour)
             .ok_or_else(|| Refusal::new(Code::NotFound, format!("flavour {flavour} is not offered here")))?;
         let price = price_for(&offered, &part, taker)?;
-        if let Err(shortage) = offered.available.holds(&part) {
+        if let Err(shortage) = offered.available.holds(&part)
+            && !planted::is(Bug::SkipHoldCheck)
+        {
             return Err(Refusal::new(Code::Unavailable, format!("flavour {flavour}: {shortage}")));
         }
         let epoch = self.next_epoch();
@@ -335,7 +340,7 @@ impl Capacity {
     // -- private ----------------------------------------------------------------------------------------
 
     fn next_epoch(&mut self) -> Epoch {
-        self.epoch.changes += 1;
+        self.epoch.changes += u64::from(!planted::is(Bug::StaleEpoch));
         self.epoch
     }
 
@@ -385,6 +390,7 @@ fn price_for(flavour: &Flavour, part: &Resources, taker: Taker) -> Result<Rate, 
             let price = price?;
             match price.within(&ceiling) {
                 Some(true) => Ok(price),
+                Some(false) if planted::is(Bug::IgnoreCeiling) => Ok(price),
                 Some(false) => Err(Refusal::new(
                     Code::PriceTooLow,
                     format!("flavour {}: {price} for {part} is over the ceiling of {ceiling}", flavour.id),

@@ -6,7 +6,10 @@
 //!                └──► Denied             a hold that was never bound is freed at once   Freed ◄── Gone
 //! ```
 
-use kernel::{AllocationId, ContractId, FlavourId, NodeId, Resources, Ticket, Time};
+use kernel::{
+    AllocationId, ContractId, FlavourId, NodeId, Resources, Ticket, Time,
+    planted::{self, Bug},
+};
 use rear_proto::{Code, Refusal, Trace, price::Rate, story::Deed};
 
 use crate::{
@@ -84,7 +87,9 @@ impl Manager {
         match allocation.role {
             Role::VirtualNode { .. } | Role::Local { .. } => {}
             Role::Node { .. } if allocation.status == Status::Released => {}
-            Role::Node { .. } if allocation.contract.is_some() => self.release_allocation(id, out),
+            Role::Node { .. } if allocation.contract.is_some() && !planted::is(Bug::FreeEarly) => {
+                self.release_allocation(id, out);
+            }
             Role::Node { .. } | Role::Forwarding { .. } => self.freed(id, out),
         }
     }

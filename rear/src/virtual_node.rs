@@ -1,6 +1,9 @@
 //! From a signed contract to a virtual node in use, and its end: allocations of type VirtualNode.
 
-use kernel::{AllocationId, ContractId, Key, RequestId, Time};
+use kernel::{
+    AllocationId, ContractId, Key, RequestId, Time,
+    planted::{self, Bug},
+};
 use rear_proto::{Code, Refusal, Trace, local::Bought, message::EndReason, story::Deed};
 
 use crate::{
@@ -173,7 +176,7 @@ impl Manager {
 
     /// What was bought, held or asked for has ended.
     pub(crate) fn ended(&mut self, key: Key, reason: EndReason, out: &mut Vec<Effect>) {
-        if let Some(allocation) = self.bought.get(&key).copied() {
+        if let Some(allocation) = self.bought.get(&key).copied().filter(|_| !planted::is(Bug::KeepVirtualNode)) {
             let users = self.users_of(&allocation);
             self.drop_virtual_node(allocation, out);
             let refusal = Refusal::new(Code::Closed, format!("the contract has ended: {}", reason.name()));

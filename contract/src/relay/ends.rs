@@ -1,6 +1,9 @@
 //! When either of the two that a relay joins ends, so does the other.
 
-use kernel::{ContractId, Key, Time};
+use kernel::{
+    ContractId, Key, Time,
+    planted::{self, Bug},
+};
 use rear_proto::{local::Side, message::EndReason};
 
 use crate::{
@@ -17,7 +20,7 @@ impl Manager {
     pub(crate) fn close_joined(&mut self, now: Time, id: ContractId, reason: EndReason, out: &mut Vec<Effect>) {
         let Some(agreement) = self.contracts.get(&id) else { return };
         let (other, side) = (agreement.record.link.map(|link| link.other), agreement.record.side);
-        let Some(other) = other else { return };
+        let Some(other) = other.filter(|_| side == Side::Consumer || !planted::is(Bug::KeepBack)) else { return };
         self.close_one(now, other, passed_on(reason, side), Tell::Yes, false, out);
     }
 

@@ -1,6 +1,9 @@
 //! What a relay promises once it holds what that rests on: both are kept in one batch.
 
-use kernel::Time;
+use kernel::{
+    Time,
+    planted::{self, Bug},
+};
 use rear_proto::{
     Answer, Code, Contract, Order, Party, Refusal, Reserved, Signed,
     contract::Held,
@@ -132,7 +135,7 @@ impl Manager {
             Phase::Held | Phase::Live(_) | Phase::Ending { .. } => return,
         };
         let allocation = sale.allocation;
-        out.push(Effect::Keep(back.row()));
+        out.extend((!planted::is(Bug::KeepFrontOnly)).then(|| Effect::Keep(back.row())));
         self.hold_purchased(now, &back_name, out);
         out.push(Effect::Keep(front.row()));
         self.hold_purchased(now, &name, out);

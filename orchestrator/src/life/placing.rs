@@ -1,6 +1,9 @@
 //! Finding a place for each replica, and giving it back.
 
-use kernel::{RequestId, Span, Time};
+use kernel::{
+    RequestId, Span, Time,
+    planted::{self, Bug},
+};
 use rear_proto::{Deed, Mode, Refusal, local::Placement};
 
 use super::{
@@ -138,7 +141,9 @@ impl Life {
         self.reason = Some(why);
         // What was made by hand and has ended is not made again by hand.
         self.contract = None;
-        if losses == 1 {
+        if planted::is(Bug::LeaveLost) {
+            self.replicas[at].losses = 0;
+        } else if losses == 1 {
             self.begin_anew(turn, at);
         } else {
             let delay = backoff(turn.config, losses - 1, self.replicas[at].origin.0[0]);
