@@ -420,8 +420,8 @@ impl Output {
                 | Request::Subscribe(_) => false,
             },
             Self::Reply { reply, .. } => match reply.answer {
-                Answer::Reserved(_)
                 Answer::Contract(_) if planted::is(Bug::SpeakEarly) => false,
+                Answer::Reserved(_)
                 | Answer::Contract(_)
                 | Answer::Renewed(_)
                 | Answer::Released

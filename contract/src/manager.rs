@@ -279,10 +279,10 @@ impl Manager {
 
     fn expire(&mut self, now: Time, expiry: Expiry, out: &mut Vec<Effect>) {
         match expiry {
-            Expiry::Hold(name) => self.hold_lapsed(now, name, out),
             Expiry::Activation(_) if planted::is(Bug::NeverLapse) => {}
             Expiry::Lease(_) if planted::is(Bug::EndlessLease) => {}
             Expiry::Telling(_) if planted::is(Bug::TellForEver) => {}
+            Expiry::Hold(name) => self.hold_lapsed(now, name, out),
             Expiry::Activation(contract) => self.activation_over(now, contract, out),
             Expiry::Lease(contract) => self.close_contract(now, contract, EndReason::Lost, Tell::Yes, out),
             Expiry::Term(contract) => self.close_contract(now, contract, EndReason::Expired, Tell::Yes, out),
@@ -318,8 +318,8 @@ impl kernel::Manager for Manager {
             }
             Input::Answered { ask, from: _, answer } => self.answered(now, ask, answer, out),
             Input::PeerUp { node } => self.peer_up(now, node, out),
-            Input::MemberGone { node } => self.member_gone(now, node, out),
             Input::MemberGone { .. } if planted::is(Bug::TradeWithRemoved) => {}
+            Input::MemberGone { node } => self.member_gone(now, node, out),
             Input::Credentials(credentials) => self.credentials = Some(*credentials),
             Input::Storage { ok } => self.storage = ok,
             Input::ClockJumped => self.clock_jumped(now, out),
