@@ -312,7 +312,11 @@ impl Agent {
             Request::List(list) => {
                 Mail::Discovery(discovery::Input::Asked { ticket, from, caller, list: Box::new(list), trace })
             }
-            request @ (Request::Advertise(_) | Request::Refresh(_) | Request::Withdraw(_) | Request::Subscribe(_)) => {
+            request @ (Request::Advertise(_)
+            | Request::Refresh(_)
+            | Request::Withdraw(_)
+            | Request::Subscribe(_)
+            | Request::CapacityDigest(_)) => {
                 Mail::Discovery(discovery::Input::Told { ticket, from, caller, request: Box::new(request) })
             }
             request @ (Request::Reserve(_)

@@ -417,7 +417,8 @@ impl Output {
                 | Request::Advertise(_)
                 | Request::Refresh(_)
                 | Request::Withdraw(_)
-                | Request::Subscribe(_) => false,
+                | Request::Subscribe(_)
+                | Request::CapacityDigest(_) => false,
             },
             Self::Reply { reply, .. } => match reply.answer {
                 Answer::Contract(_) if planted::is(Bug::SpeakEarly) => false,

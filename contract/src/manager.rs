@@ -215,7 +215,8 @@ impl Manager {
             | Request::Advertise(_)
             | Request::Refresh(_)
             | Request::Withdraw(_)
-            | Request::Subscribe(_) => {
+            | Request::Subscribe(_)
+            | Request::CapacityDigest(_) => {
                 let text = format!("{} is nothing about contracts", request.name());
                 refuse(ticket, Refusal::new(Code::Malformed, text), out);
             }

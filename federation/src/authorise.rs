@@ -9,6 +9,7 @@
 //!  SUBSCRIBE         |      | at hubs           | while it is on      | yes                    |
 //!  ADVERTISE REFRESH WITHDRAW | at hubs; elsewhere from hubs | yes   | signed, by supernodes  | signed
 //!  PARTNERS          |      | from supernodes   |                     |                        |
+//!  CAPACITY_DIGEST   |      |                   | at supernodes       |                        |
 //! ```
 //! A hub is a supernode or a catalogue of the own domain. What is allowed is not thereby wished for: Discovery drops
 //! what it has not subscribed to.
@@ -69,6 +70,8 @@ impl Manager {
                 self.may_tell(&caller, role, offers.iter().all(|offer| offer.viewer.is_some()))
             }
             Request::Partners(_) => caller == Caller::Member(Role::Supernode),
+            // Who may use what is ours has no say in whether we use what is theirs.
+            Request::CapacityDigest(_) => matches!(caller, Caller::Partner { .. }) && self.role() == Role::Supernode,
         };
         if allowed { Ok(caller) } else { Err(not_a_member()) }
     }

@@ -7,7 +7,7 @@ use common::*;
 use federation::{CatalogueAddress, Config};
 use kernel::{ContractId, FlavourId, Key, QueryId, Resources, Span};
 use rear_proto::{
-    Endorsement, Mode, Order, Purchase, Refusal, RenewalAsk, Request, Selector, Signed,
+    CapacityDigest, Endorsement, Mode, Order, Purchase, Refusal, RenewalAsk, Request, Selector, Signed,
     flavour::{Domain, Flavour, K8Slice, Kind},
     local::Caller,
     membership::{Credentials, Role},
@@ -76,6 +76,14 @@ fn verbs(credentials: &Credentials) -> Vec<Request> {
         }),
         Request::Partners(Partners { partners: vec![], extensions: extensions() }),
         Request::Subscribe(Subscribe { selector: Selector::default(), within: deadline, extensions: extensions() }),
+        Request::CapacityDigest(CapacityDigest {
+            number: rear_proto::Epoch::default(),
+            domain: Domain { key: common::key("beta"), name: "beta".to_owned() },
+            groups: vec![],
+            everything: true,
+            expires_in: deadline,
+            extensions: extensions(),
+        }),
     ]
     .into_iter()
     .chain(tellings(true))
@@ -148,6 +156,7 @@ fn kind(request: &Request) -> char {
         Request::Release(_) | Request::Keepalive(_) => return 'e',
         Request::Subscribe(_) => return 's',
         Request::Partners(_) => return 'p',
+        Request::CapacityDigest(_) => return 'c',
         Request::Advertise(Advertise { offers, .. }) | Request::Refresh(Refresh { offers, .. }) => signed(offers),
         Request::Withdraw(Withdraw { offers, .. }) => offers.iter().all(|offer| offer.viewer.is_some()),
     };
@@ -219,7 +228,7 @@ fn met(role: Role) -> Net {
 #[test]
 fn every_verb_by_every_kind_of_caller_at_every_role() {
     // g: HELLO, JOIN, ACCEPT. l: LIST. b: RESERVE, PURCHASE, RENEW. e: RELEASE, KEEPALIVE. s: SUBSCRIBE.
-    // t: ADVERTISE, REFRESH, WITHDRAW of signed offers; d: of others. p: PARTNERS.
+    // t: ADVERTISE, REFRESH, WITHDRAW of signed offers; d: of others. p: PARTNERS. c: CAPACITY_DIGEST.
     let rows = [
         // caller               at a node  supernode   catalogue
         (NODE, ["gbel", "gbelstd", "gbelstd"]),
@@ -228,10 +237,10 @@ fn every_verb_by_every_kind_of_caller_at_every_role() {
         (EXPIRED, ["g", "g", "g"]),
         (REVOKED, ["g", "g", "g"]),
         (BLOCKED, ["", "", ""]),
-        (PARTNER, ["g", "gbelstd", "glst"]),
+        (PARTNER, ["g", "gbelstdc", "glst"]),
         (PARTNERS_NODE, ["g", "g", "gls"]),
         (PARTNERS_CATALOGUE, ["g", "g", "gls"]),
-        (SUSPENDED, ["g", "getd", "glst"]),
+        (SUSPENDED, ["g", "getdc", "glst"]),
         (REMOVED, ["g", "g", "glst"]),
         (CONFIGURED, ["g", "gt", "gls"]),
         (FOREIGN, ["g", "g", "glst"]),
@@ -242,7 +251,7 @@ fn every_verb_by_every_kind_of_caller_at_every_role() {
         let net = met(role);
         let manager = &net.nodes[&ME].manager;
         let verbs = verbs(&manager.credentials().unwrap());
-        assert_eq!(verbs.iter().map(Request::name).collect::<std::collections::BTreeSet<_>>().len(), 14);
+        assert_eq!(verbs.iter().map(Request::name).collect::<std::collections::BTreeSet<_>>().len(), 15);
         for (caller, may) in &rows {
             for request in &verbs {
                 let result = manager.authorise(net.now, &id(*caller), request);

@@ -78,7 +78,8 @@ pub const fn protocol_of(request: &Request) -> Protocol {
         | Request::Advertise(_)
         | Request::Refresh(_)
         | Request::Withdraw(_)
-        | Request::Subscribe(_) => Protocol::Rear,
+        | Request::Subscribe(_)
+        | Request::CapacityDigest(_) => Protocol::Rear,
     }
 }
 
@@ -105,7 +106,8 @@ fn verify_request(from: &NodeId, request: &Request) -> Result<(), Refusal> {
         | Request::Release(_)
         | Request::Keepalive(_)
         | Request::Withdraw(_)
-        | Request::Subscribe(_) => {}
+        | Request::Subscribe(_)
+        | Request::CapacityDigest(_) => {}
     }
     Ok(())
 }

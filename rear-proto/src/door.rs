@@ -4,6 +4,7 @@
 //! The frame bounds a message as a whole; this bounds its parts. What is signed is bounded when it is opened
 //! ([`Signable::validate`](crate::signed::Signable::validate)). Nothing here knows who sent it, or what time it is.
 
+mod capacity;
 mod fabric;
 mod flavour;
 mod message;
@@ -38,6 +39,8 @@ pub const MAX_REVOKED: usize = 2048;
 pub const MAX_PEERS: usize = 256;
 /// The most partners in one message.
 pub const MAX_PARTNERS: usize = 64;
+/// The most groups of a capacity digest: more than are made here, so that others may say more.
+pub const MAX_GROUPS: usize = 64;
 /// The most flavours that are withdrawn at once.
 pub const MAX_WITHDRAWN: usize = 4096;
 /// The most extensions of one message.

@@ -4,6 +4,7 @@
 //! compute alike (what a partition costs, which partition covers a need, what a selector matches, whose
 //! signature makes a contract) is a plain function of this crate.
 
+pub mod capacity;
 pub mod contract;
 pub mod door;
 pub mod fabric;
@@ -24,6 +25,7 @@ pub mod tunnel;
 pub mod wire;
 pub mod workload;
 
+pub use capacity::CapacityDigest;
 pub use contract::{Contract, Endorsement, Mode, Order, Purchase, Renewal, RenewalAsk, Reserved};
 pub use flavour::{Epoch, Flavour, Kind, Location, Party, Policies, Properties};
 pub use message::{Answer, Ask, Extensions, Reply, Request};

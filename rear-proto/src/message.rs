@@ -6,6 +6,7 @@ use kernel::{ContractId, Key, NodeId, QueryId, Span, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    capacity::CapacityDigest,
     contract::{Contract, Endorsement, Order, Purchase, Renewal, RenewalAsk, Reserved},
     flavour::{Flavour, Party},
     membership::{Credentials, Descriptor, Role},
@@ -62,6 +63,8 @@ pub enum Request {
     Withdraw(Withdraw),
     /// SUBSCRIBE: keep me told of what you offer.
     Subscribe(Subscribe),
+    /// CAPACITY_DIGEST: from a supernode to a partner's, this is what you may find here.
+    CapacityDigest(CapacityDigest),
 }
 
 /// An answer, with the steps that were made for it.
@@ -100,7 +103,8 @@ pub enum Answer {
     Accepted(Accepted),
     /// To `Partners`: taken note of.
     Noted,
-    /// To `Advertise`, `Refresh` and `Withdraw`: taken in, if it was the one that was due.
+    /// To `Advertise`, `Refresh` and `Withdraw`: taken in, if it was the one that was due. To `CapacityDigest`: taken in,
+    /// unless a later one had come.
     Taken(Taken),
     /// To `Subscribe`: what there is now; `Refresh` and `Withdraw` of the same feed follow.
     Snapshot(Advertise),
@@ -421,7 +425,7 @@ pub struct Withdrawn {
     pub flavour: kernel::FlavourId,
 }
 
-/// What became of a message of a feed.
+/// What became of a message of a feed, or of a digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Taken {
     /// The feed's number that is due next here; another than the sender's next says that it has to begin anew.
@@ -468,6 +472,7 @@ impl Request {
             Self::Refresh(_) => "REFRESH",
             Self::Withdraw(_) => "WITHDRAW",
             Self::Subscribe(_) => "SUBSCRIBE",
+            Self::CapacityDigest(_) => "CAPACITY_DIGEST",
         }
     }
 }

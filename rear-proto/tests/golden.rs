@@ -117,7 +117,7 @@ fn numbers_of_refusals_and_variants_never_move() {
     let first = |request: &Request| codec::encode(request)[0];
     assert_eq!(
         requests().iter().map(|(_, request)| first(request)).collect::<Vec<_>>(),
-        [0, 0, 1, 2, 2, 2, 3, 4, 5, 6, 7, 3, 8, 9, 10, 11, 12, 13]
+        [0, 0, 1, 2, 2, 2, 3, 4, 5, 6, 7, 3, 8, 9, 10, 11, 12, 13, 14]
     );
     let first = |answer: &Answer| codec::encode(answer)[0];
     assert_eq!(

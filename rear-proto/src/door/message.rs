@@ -60,6 +60,7 @@ impl Ask {
                 longest("time to subscribe for", *within, MAX_LIFETIME)?;
                 extensions(more)
             }
+            Request::CapacityDigest(digest) => digest.validate(),
         }
     }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use kernel::{ContractId, Digest, FlavourId, Key, QueryId, Span};
 use rear_proto::{
+    CapacityDigest,
+    capacity::{Gathering, Group, Words},
     contract::{Endorsement, Mode},
     fabric::{FabricAnswer, FabricAsk, FabricReply, FabricRequest},
     membership::Role,
@@ -143,7 +145,26 @@ fn border_requests() -> Named<Request> {
                 extensions: extensions(),
             }),
         ),
+        ("capacity-digest", Request::CapacityDigest(capacity_digest())),
     ]
+}
+
+/// Of two offers that differ in their places, and one of which nothing is known.
+pub fn capacity_digest() -> CapacityDigest {
+    let elsewhere = Location { country: Some("FR".to_owned()), ..Location::default() };
+    let mut gathering = Gathering::default();
+    gathering.add(Group::of(&flavour()));
+    gathering.add(Group::of(&Flavour { location: Some(elsewhere), ..flavour() }));
+    gathering.fit();
+    let nothing = Group { kinds: Words::Any, properties: None, price: None, ..gathering.groups()[0].clone() };
+    CapacityDigest {
+        number: Epoch { starts: 3, changes: 300 },
+        domain: flavour().domain,
+        groups: gathering.groups().iter().cloned().chain([nothing]).collect(),
+        everything: false,
+        expires_in: Span::secs(180),
+        extensions: extensions(),
+    }
 }
 
 pub fn advertise() -> Advertise {
