@@ -11,6 +11,7 @@ use std::{
 };
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, PackageId};
+use kernel::planted::{self, Bug};
 
 /// Each crate with those of ours that it may use.
 const MAY_USE: &[(&str, &[&str])] = &[
@@ -194,6 +195,40 @@ fn no_runtime_network_or_disk_stands_below_what_decides() {
             }
         }
         assert!(seen.len() > 1 || package.name.as_str() == "kernel", "the graph of {} was walked", package.name);
+    }
+}
+
+/// The crates that have a switch for planted bugs: where it is, and where it is turned on for a test.
+const PLANTED: &[&str] = &["kernel", "simulations"];
+
+/// Does not compile where a bug is planted, for then it is no constant.
+const NO_BUG: () = {
+    let mut at = 0;
+    while at < Bug::ALL.len() {
+        assert!(!planted::is(Bug::ALL[at]));
+        at += 1;
+    }
+};
+
+#[test]
+fn no_bug_is_planted_in_what_is_shipped() {
+    let () = NO_BUG;
+    let metadata = metadata();
+    for package in metadata.workspace_packages() {
+        let name = package.name.as_str();
+        for dependency in package.dependencies.iter().filter(|dependency| PLANTED.contains(&dependency.name.as_str())) {
+            assert!(!dependency.features.iter().any(|it| it == "planted"), "{name} plants bugs in {}", dependency.name);
+        }
+        for (feature, enables) in &package.features {
+            let plants = feature == "planted" || enables.iter().any(|it| it.contains("planted"));
+            let may = PLANTED.contains(&name) && feature == "planted";
+            assert!(!plants || may, "the feature {feature} of {name} plants bugs");
+        }
+    }
+    // The graph is that of the default features.
+    for node in &metadata.resolve.as_ref().unwrap().nodes {
+        let planted = node.features.iter().any(|feature| feature.as_str() == "planted");
+        assert!(!planted, "bugs are planted in {} from the start", node.id);
     }
 }
 
