@@ -14,4 +14,5 @@ pub mod outcome;
 pub mod plan;
 pub mod run;
 pub mod scenario;
+pub mod shipped;
 pub mod world;

@@ -1,13 +1,27 @@
 //! Plans: a scenario and a seed become nodes, arrivals and acts, each with its time, before anything runs.
 //!
 //! All three rungs act out the same plan. It is a list, so a search can leave parts of it out and see whether what went
-//! wrong still does.
+//! wrong still does: intents and acts keep the numbers that they have in the whole plan, whatever is left out.
+//!
+//! ```text
+//! seed ─┬─► domain by domain, node by node ─► what each offers      (plan/nodes.rs)
+//!       ├─► load by load ─► when an intent comes, where, how large  (plan/arrivals.rs)
+//!       └─► fault by fault ─► when it strikes, and whom             (plan/acts.rs)
+//! ```
+//! Each part draws from a generator of its own, so that less of one redraws nothing of the others.
 
-use kernel::{Resources, Span};
+mod acts;
+mod arrivals;
+mod nodes;
+mod trim;
+
+use kernel::{Resources, Rng, Span};
 use rear::offer::Offer;
 use rear_proto::membership::Role;
 
 use crate::scenario::{Between, Line, Scenario, Where};
+
+pub use arrivals::COMPONENT;
 
 /// A node of a plan, by its place in [`Plan::nodes`].
 pub type NodeNo = u32;
@@ -58,6 +72,8 @@ pub struct NodePlan {
 /// An intent that comes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Arrival {
+    /// Its place in the whole plan, which a [`Trim`] names.
+    pub number: u32,
     /// When.
     pub at: Span,
     /// Where.
@@ -79,6 +95,8 @@ pub struct Arrival {
 /// A fault that strikes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Acted {
+    /// Its place in the whole plan, which a [`Trim`] names.
+    pub number: u32,
     /// When.
     pub at: Span,
     /// Which fault of the scenario it comes from, counted from 0.
@@ -195,16 +213,20 @@ pub enum Act {
 }
 
 /// What of a scenario is left out of a run: what a search has found not to matter.
+///
+/// The numbers of acts and arrivals are those of the whole plan, [`Acted::number`] and [`Arrival::number`]: they stay
+/// the same whatever else is left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trim {
     /// How many nodes there are in all, at the most; those of each domain become fewer in proportion, and domains of one
-    /// kind fewer when that is not enough.
+    /// kind fewer when that is not enough. One domain of each kind stays, with a supernode and two nodes where it has
+    /// them. Intents that come to nodes that are left out, and faults that were drawn for them alone, are left out too.
     pub nodes: Option<u32>,
     /// For how long it runs.
     pub length: Option<Span>,
-    /// Which acts strike, by their place in the plan; all where nothing is said.
+    /// Which acts strike; all where nothing is said.
     pub acts: Option<Vec<u32>>,
-    /// Which intents come, by their place in the plan; all where nothing is said.
+    /// Which intents come; all where nothing is said.
     pub arrivals: Option<Vec<u32>>,
 }
 
@@ -218,7 +240,32 @@ impl Plan {
     ///
     /// # Errors
     /// What the scenario asks for and can't have, such as a node that it does not make.
-    pub fn new(_scenario: &Scenario, _seed: u64, _trim: &Trim) -> Result<Self, PlanError> {
-        Err(PlanError("plans are not made yet".to_owned()))
+    pub fn new(scenario: &Scenario, seed: u64, trim: &Trim) -> Result<Self, PlanError> {
+        scenario.check().map_err(|wrong| PlanError(wrong.to_string()))?;
+        let mut rng = Rng::from_number(seed);
+        let (nodes, partners, load, faults) = (rng.fork(), rng.fork(), rng.fork(), rng.fork());
+        let whole = nodes::whole(scenario);
+        let kept = trim::keep(scenario, &whole, trim.nodes);
+        let length = trim.length.map_or(scenario.length, |length| length.min(scenario.length));
+        let arrivals = arrivals::draw(scenario, load, &whole);
+        let acts = acts::draw(scenario, faults, &whole);
+        Ok(Self {
+            domains: nodes::domains(scenario, &whole, &kept),
+            nodes: nodes::make(scenario, nodes, &whole, &kept),
+            partners: nodes::partners(scenario, partners, &whole, &kept),
+            arrivals: trim::arrivals(arrivals, &kept, length, trim),
+            acts: trim::acts(acts, scenario, &whole, &kept, length, trim),
+            length,
+        })
+    }
+
+    /// Returns the name of a node's domain; nothing for a node that is not in the plan.
+    pub fn domain_of(&self, node: NodeNo) -> &str {
+        let node = usize::try_from(node).ok().and_then(|node| self.nodes.get(node));
+        let domain = node.and_then(|node| self.domains.get(usize::try_from(node.domain).ok()?));
+        domain.map_or("", |domain| &domain.name)
     }
 }
+
+#[cfg(test)]
+mod tests;

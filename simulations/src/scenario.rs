@@ -8,14 +8,21 @@ use rear_proto::price::Margin;
 use serde::Deserialize;
 
 mod between;
+mod check;
 mod faults;
 mod load;
+mod names;
 mod read;
+mod written;
 
-pub use between::Between;
+pub use between::{Between, Drawn};
+pub use check::{MAX_DOMAINS, MAX_INTENTS, MAX_LENGTH, MAX_NODES, MAX_RATE, MAX_STRUCK};
 pub use faults::{Fault, Trouble, When, Who};
 pub use load::{Load, Pattern, Where};
 pub use read::ScenarioError;
+pub(crate) use read::hint;
+
+pub(crate) use names::{Made, ROLES, place};
 
 /// A scenario.
 #[derive(Debug, Clone, Deserialize)]
@@ -56,11 +63,16 @@ pub struct Scenario {
     #[serde(default)]
     pub load: Vec<Load>,
     /// What befalls the world.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "later")]
     pub faults: Vec<Fault>,
     /// What must hold beside the invariants.
     #[serde(default)]
     pub hold: Hold,
+}
+
+/// Faults are read by themselves, when it is known what else there is.
+fn later<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Fault>, D::Error> {
+    serde::de::IgnoredAny::deserialize(deserializer).map(|_| Vec::new())
 }
 
 const fn default_quiet() -> Span {
@@ -231,3 +243,6 @@ pub struct Hold {
     /// what the deadlines of its settings add up to.
     pub stated_within: Option<Span>,
 }
+
+#[cfg(test)]
+mod tests;

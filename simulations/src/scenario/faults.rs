@@ -50,7 +50,9 @@ pub enum Who {
 /// What a fault is.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Trouble {
-    /// Those struck, each with all its domain, and the rest of the world can't hear each other; what is said meanwhile is lost.
+    /// Those struck and the rest of the world can't hear each other; what is said meanwhile is lost. Where anybody or a
+    /// domain is struck, whole domains are, and the count is of them; where nodes, supernodes, catalogues or one node
+    /// are, it is these alone.
     Partition,
     /// The same, but what is said meanwhile comes when it is over.
     Hold,
@@ -78,10 +80,4 @@ pub enum Trouble {
     Reprice(u64),
     /// They withdraw what they offer, and offer it again when it is over.
     Withdraw,
-}
-
-impl<'de> serde::Deserialize<'de> for Fault {
-    fn deserialize<D: serde::Deserializer<'de>>(_deserializer: D) -> Result<Self, D::Error> {
-        Err(serde::de::Error::custom("faults are not read yet"))
-    }
 }

@@ -71,6 +71,17 @@ pub enum Pattern {
     },
 }
 
+impl Pattern {
+    /// Returns how many times as much comes as on average, when the most comes.
+    pub(crate) const fn most(&self) -> f64 {
+        match self {
+            Self::Steady | Self::Hotspot { .. } => 1.0,
+            Self::Burst { times, .. } => times.max(1.0),
+            Self::Diurnal { .. } => 2.0,
+        }
+    }
+}
+
 /// Where intents may run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
