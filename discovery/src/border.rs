@@ -60,6 +60,10 @@ impl Border {
         self.home.key
     }
 
+    pub(crate) const fn home_domain(&self) -> &Domain {
+        &self.home
+    }
+
     pub(crate) const fn role(&self) -> Role {
         self.role
     }

@@ -59,6 +59,25 @@ pub struct Config {
     /// Whether this node, as a supernode, asks partners itself when its own domain has too little. Catalogues are asked
     /// in any case; where partners publish there, that is enough.
     pub ask_partners: bool,
+    /// Whether this node, as a supernode, tells partners in short what they may find here, and does not ask those that
+    /// have said that they have nothing that fits.
+    ///
+    /// Without, every question goes to every partner: only for comparison.
+    pub digests: bool,
+    /// How long what has grown waits for others before partners are told.
+    ///
+    /// For so long, and the way, they may not ask for what is new here. A contract's end frees several parts within
+    /// some tens of milliseconds, and to a person that is still at once.
+    pub digest_growth: Span,
+    /// How long what has shrunk waits before partners are told: until all is looked at again.
+    ///
+    /// One that does not know asks once in vain. Under load all is looked at so often, which takes a millisecond or two
+    /// for a thousand offers, and each partner is told where it matters.
+    pub digest_shrink: Span,
+    /// After which time partners are told again what is as it was; without a word for three times that, they ask.
+    ///
+    /// With a hundred partners it is two small messages a second; a digest that was lost is said again by itself.
+    pub digest_heartbeat: Span,
     /// What partners are shown, at a supernode; without a rule, nothing.
     pub expose: Vec<Expose>,
     /// What is put on the price of that which is passed on across the border, in either direction.
@@ -178,6 +197,10 @@ impl Default for Config {
             hedge_least: Span::millis(20),
             relay_margin: Span::millis(100),
             ask_partners: true,
+            digests: true,
+            digest_growth: Span::millis(100),
+            digest_shrink: Span::secs(10),
+            digest_heartbeat: Span::secs(60),
             expose: Vec::new(),
             margin: Margin::default(),
             longest_life: Span::secs(600),

@@ -43,13 +43,9 @@ impl Waits {
         now < self.until && self.early.len() < MOST
     }
 
-    /// Lets a question wait; says whether it may.
-    pub(crate) fn put(&mut self, now: Time, early: Early) -> bool {
-        let may = self.is_open(now);
-        if may {
-            self.early.push(early);
-        }
-        may
+    /// Lets a question wait, where it may.
+    pub(crate) fn put(&mut self, early: Early) {
+        self.early.push(early);
     }
 
     /// Somebody was reached: others may follow until then.

@@ -18,6 +18,8 @@
 //!
 //!  what changes in the index ──► feeds ── ADVERTISE, REFRESH, WITHDRAW ──► supernodes, catalogues, subscribers
 //!  another node ── Told{ADVERTISE …} ──► inbox ──► index, or at a catalogue the shelf of whom it is signed for
+//!
+//!  what partners may see of the index ──► digests ── CAPACITY_DIGEST ──► their supernodes, which ask only where it may fit
 //! ```
 
 mod answering;
@@ -25,6 +27,7 @@ mod believing;
 mod border;
 mod catalogue;
 pub mod config;
+mod digests;
 mod early;
 mod endpoints;
 mod fan_out;
@@ -41,5 +44,5 @@ mod view;
 
 pub use config::Config;
 pub use mail::{Effect, Input};
-pub use manager::Manager;
+pub use manager::{Manager, PartnerLists};
 pub use view::{CandidateView, EndpointView};

@@ -62,7 +62,8 @@ pub enum Input {
         /// The story.
         trace: Trace,
     },
-    /// Another node tells of its offers, or wants to be told of ours: ADVERTISE, REFRESH, WITHDRAW, SUBSCRIBE; it may.
+    /// Another node tells of its offers, or wants to be told of ours: ADVERTISE, REFRESH, WITHDRAW, SUBSCRIBE,
+    /// CAPACITY_DIGEST; it may.
     Told {
         /// Who waits.
         ticket: Ticket,
@@ -212,6 +213,9 @@ pub struct Discovered {
     pub silent: u32,
     /// How many were asked.
     pub asked: u32,
+    /// What else is to be said, a sentence each: which partners have said that they have nothing that fits. Only where
+    /// an explanation was asked for.
+    pub remarks: Vec<String>,
 }
 
 /// Why an offer was ruled out.

@@ -2,6 +2,7 @@
 
 mod asking;
 mod catalogue;
+mod digests;
 mod feeds;
 mod inbox;
 mod looking;
@@ -20,6 +21,8 @@ use rear_proto::{
     membership::Role,
 };
 
+pub use digests::PartnerLists;
+
 use asking::Wanted;
 use feeds::Telling;
 
@@ -28,6 +31,7 @@ use crate::{
     border::Border,
     catalogue::Minutes,
     config::Config,
+    digests::Digests,
     early::Waits,
     endpoints::Endpoints,
     fan_out::FanOut,
@@ -73,6 +77,9 @@ pub struct Manager {
     disbelieved: VecDeque<(Candidate, String)>,
     /// What others are told of offers, and what they tell.
     telling: Telling,
+    /// What partners are told in short, and what they tell.
+    digests: Digests,
+    partner_lists: PartnerLists,
 }
 
 impl Manager {
@@ -98,6 +105,8 @@ impl Manager {
             next_ask: 0,
             disbelieved: VecDeque::new(),
             telling: Telling::new(me.signer),
+            digests: Digests::default(),
+            partner_lists: PartnerLists::default(),
         }
     }
 
@@ -117,6 +126,7 @@ impl Manager {
     /// Comes to life: drops the candidates that have expired meanwhile. Own offers are REAR's to tell.
     pub fn start(&mut self, now: Time, starts: u32, out: &mut Vec<Effect>) {
         self.telling.feeds.begin(starts);
+        self.digests.begin(starts);
         self.early.begin(now + self.config.first_contact);
         self.sweep(now, out);
         self.bound(None, out);
@@ -332,6 +342,7 @@ impl kernel::Manager for Manager {
                     self.endpoints.up(now, party.clone(), role, realm);
                     self.ask_once_more(now, &party, out);
                     self.reached(now, &party, role, realm);
+                    self.partner_reached(now, &party.node);
                     // A supernode asks no neighbours, so it goes on waiting for whom it asks.
                     if !(self.border.is_supernode() && realm == Realm::Own) {
                         self.early.reached(now + self.config.gather);
@@ -359,6 +370,7 @@ impl kernel::Manager for Manager {
             self.saving.due().map(|at| (at, "save-candidates")),
             self.early.due().map(|at| (at, "first-contact")),
             self.telling_due(),
+            self.digests.due().map(|at| (at, "capacity-digests")),
         ]
         .into_iter()
         .flatten()
@@ -389,6 +401,7 @@ impl kernel::Manager for Manager {
         out.extend(self.saving.rows(now, &self.index, self.config.save_every).into_iter().map(Effect::Keep));
         self.touched(now);
         self.tell_all(now, out);
+        self.tell_digests(now, out);
     }
 }
 

@@ -13,7 +13,7 @@ use rear_proto::{
     published::Published,
 };
 
-use super::{Manager, looking::Look};
+use super::{Manager, looking::Look, widening::Targets};
 use crate::{
     believing::{self, Bearer},
     border::Viewer,
@@ -101,20 +101,20 @@ impl Manager {
         deadline: Span,
         out: &mut Vec<Effect>,
     ) {
-        let (targets, partial) = self.targets(&question);
-        if targets.is_empty() {
-            let nobody = (waiting.clone(), question.exclude.clone());
+        let Targets { to: targets, partial, left_out } = self.targets(now, &question);
+        let may_come = self.early.is_open(now) && !self.all_are_left_out(question.viewer, &left_out);
+        if targets.is_empty() && may_come {
             let (until, reserve) = match waiting.who {
                 Who::Here(_) => (now + self.config.first_contact + deadline, deadline),
                 // Another node waits no longer than it said; half of that is enough to ask whoever is found then.
                 Who::Query(_) => (now + deadline, deadline.divided(2)),
             };
-            let early = Early { question, limit, waiting, travel, deadline: until, reserve };
-            if !self.early.put(now, early) {
-                let (waiting, exclude) = nobody;
-                self.tell(now, &waiting, &exclude, Outcome { asked: 0, silent: 0, partial: false }, out);
-            }
-            return;
+            return self.early.put(Early { question, limit, waiting, travel, deadline: until, reserve });
+        }
+        self.leave_out(now, &question, &left_out, out);
+        if targets.is_empty() {
+            let nobody = Outcome { asked: 0, silent: 0, partial: false };
+            return self.tell(now, &waiting, &question.exclude, nobody, out);
         }
         let trace = waiting.trace;
         if matches!(waiting.who, Who::Here(_)) {
@@ -436,6 +436,11 @@ impl Manager {
         self.drop_all(stale, out);
     }
 
+    /// Drops what a provider has said, at that time, that it does not have.
+    pub(super) fn prune_denied(&mut self, node: &NodeId, question: Question, at: Time, out: &mut Vec<Effect>) {
+        self.prune(node, &Said { question, home: None, named: BTreeSet::new() }, at, out);
+    }
+
     /// Tells those who need not wait any longer, and lets go of what is over.
     pub(super) fn settle(&mut self, now: Time, id: u64, out: &mut Vec<Effect>) {
         let Some(fan_out) = self.fan_outs.get_mut(&id) else { return };
@@ -504,7 +509,8 @@ impl Manager {
                 let (shown, _) = self.look(now, &look, |id| exclude.contains(id));
                 let candidates = shown.iter().filter_map(|shown| shown.candidate()).collect();
                 let ruled_out = if explain { self.ruled_out(now, selector, lives) } else { Vec::new() };
-                let found = Discovered { candidates, ruled_out, partial, silent, asked };
+                let remarks = if explain { self.denials(now, selector) } else { Vec::new() };
+                let found = Discovered { candidates, ruled_out, partial, silent, asked, remarks };
                 out.push(Effect::Respond { ticket, found });
             }
         }

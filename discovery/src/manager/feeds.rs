@@ -99,6 +99,7 @@ impl Manager {
         self.telling.feeds.close(node);
         self.telling.inbox.restarted(node);
         self.telling.subscriptions.end(node);
+        self.partner_unreached(node);
         if !self.telling.feeds.iter().any(|feed| feed.kind == Kind::Catalogue) {
             self.telling.publishing.clear();
         }
@@ -138,6 +139,7 @@ impl Manager {
             return;
         }
         let keys = std::mem::take(&mut self.telling.changed);
+        self.digests_touched(now, &keys);
         let at = now + self.config.feed_every;
         let viewers: Vec<DomainKey> = self.border.partners_on().map(|partner| partner.domain.key).collect();
         let (me, is_catalogue) = (self.me, self.border.role() == Role::Catalogue);
@@ -175,6 +177,7 @@ impl Manager {
                 feed.said().copied().chain(items.iter().copied()).collect()
             });
         }
+        self.digests_exposed(now);
         // A wish may name a partner by the name that it has only now.
         let there = self.endpoints.iter().filter(|(_, endpoint)| endpoint.up);
         let there: Vec<(Party, Realm)> = there
@@ -301,7 +304,7 @@ impl Manager {
         }
     }
 
-    fn number(&mut self) -> AskId {
+    pub(super) fn number(&mut self) -> AskId {
         let ask = AskId(self.next_ask);
         self.next_ask += 1;
         ask
@@ -360,6 +363,9 @@ impl Manager {
                     self.telling.feeds.put(feed);
                 }
             }
+            return true;
+        }
+        if self.digest_answered(now, &ask, answer) {
             return true;
         }
         let Some(node) = self.telling.subscriptions.asked(&ask) else { return false };

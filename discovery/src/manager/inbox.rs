@@ -79,6 +79,7 @@ impl Manager {
             self.telling.minutes.count(now, from, weighs, self.config.told_per_minute)?;
         }
         let message = match request {
+            Request::CapacityDigest(digest) => return self.hear_digest(now, from, &caller, digest),
             Request::Subscribe(wish) => return self.subscribed(now, from, caller, &wish),
             Request::Advertise(message) => message.into(),
             Request::Refresh(message) => message.into(),

@@ -14,7 +14,7 @@ use rear_proto::{
     message::{List, Scope},
 };
 
-use super::{Manager, looking::Look};
+use super::{Manager, looking::Look, widening::Targets};
 use crate::{
     answering::{self, Known, Listed, Pending},
     border::Viewer,
@@ -101,9 +101,15 @@ impl Manager {
         }
         out.push(Effect::Did(trace, Deed::AdvertisedLookedUp));
         let known = self.known_to(now, viewer, from, &pending.list, sides(&pending.list));
-        if known.0.len() >= most || !self.pass_on(now, known.0.len(), &pending, trace, out) {
-            self.conclude(now, pending, known, None, out);
+        let foreign = self.index.count(Whose::Foreign);
+        if known.0.len() < most && self.pass_on(now, known.0.len(), &pending, trace, out) {
+            return;
         }
+        // What partners have said that they do not have may have been among it.
+        let is_stale = self.index.count(Whose::Foreign) < foreign;
+        let known =
+            if is_stale { self.known_to(now, viewer, from, &pending.list, sides(&pending.list)) } else { known };
+        self.conclude(now, pending, known, None, out);
     }
 
     /// Asks partners and catalogues in turn; says whether somebody is asked.
@@ -123,8 +129,12 @@ impl Manager {
         let question = Question { viewer: *viewer, selector: list.selector.clone(), exclude, hops_left };
         // Just after a start partners may not have been reached yet, and what they offer is not known here.
         let may_wait = self.early.is_open(now) && self.border.partners_on().next().is_some();
-        if self.joinable(now, &question, list.limit).is_none() && self.targets(&question).0.is_empty() && !may_wait {
-            return false;
+        if self.joinable(now, &question, list.limit).is_none() {
+            let Targets { to, left_out, .. } = self.targets(now, &question);
+            if to.is_empty() && (!may_wait || self.all_are_left_out(*viewer, &left_out)) {
+                self.leave_out(now, &question, &left_out, out);
+                return false;
+            }
         }
         let until = now + list.deadline.min(MAX_DEADLINE);
         if !self.queries.wait(list.query, until, pending.clone(), self.config.queries) {

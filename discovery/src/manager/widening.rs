@@ -10,7 +10,7 @@ use rear_proto::{
     message::{List, Scope},
 };
 
-use super::Manager;
+use super::{Manager, digests::LeftOut};
 use crate::{
     answering,
     border::Viewer,
@@ -20,11 +20,21 @@ use crate::{
     mail::Effect,
 };
 
+/// Whom to ask a question.
+#[derive(Debug)]
+pub(super) struct Targets {
+    pub(super) to: Vec<(Party, Group)>,
+    /// Whether others that could be asked are not.
+    pub(super) partial: bool,
+    /// Who is not asked because there is nothing to be had.
+    pub(super) left_out: LeftOut,
+}
+
 impl Manager {
-    /// Returns whom to ask a question, and whether others that could be asked are not.
-    pub(super) fn targets(&mut self, question: &Question) -> (Vec<(Party, Group)>, bool) {
+    /// Returns whom to ask a question.
+    pub(super) fn targets(&mut self, now: Time, question: &Question) -> Targets {
         if self.border.is_supernode() {
-            return (self.abroad(question.viewer), false);
+            return self.abroad(now, question);
         }
         let supernode = self.endpoints.best(Group::Supernode, &BTreeSet::new(), &mut self.rng);
         let most = if supernode.is_some() { self.config.neighbours } else { self.config.endpoints };
@@ -33,22 +43,15 @@ impl Manager {
         let partial = supernode.is_none() && neighbours.len() < there;
         let supernode = supernode.into_iter().map(|party| (party, Group::Supernode));
         let neighbours = neighbours.into_iter().map(|party| (party, Group::Neighbour));
-        (supernode.chain(neighbours).collect(), partial)
+        Targets { to: supernode.chain(neighbours).collect(), partial, left_out: LeftOut::default() }
     }
 
-    /// Returns a supernode of each partner that may be asked, but for the one who asks, and the catalogues.
-    fn abroad(&mut self, viewer: Viewer) -> Vec<(Party, Group)> {
-        let mut targets = Vec::new();
-        for partner in self.border.partners_on().filter(|_| self.config.ask_partners) {
-            let domain = partner.domain.key;
-            if viewer != Viewer::Partner(domain) {
-                let group = Group::Partner(domain);
-                let party = self.endpoints.best(group, &BTreeSet::new(), &mut self.rng);
-                targets.extend(party.map(|party| (party, group)));
-            }
-        }
-        targets.extend(self.endpoints.all(Group::Catalogue).map(|party| (party, Group::Catalogue)));
-        targets
+    /// Returns a supernode of each partner that may have it, but for the one who asks, and the catalogues.
+    fn abroad(&mut self, now: Time, question: &Question) -> Targets {
+        let (mut to, left_out) =
+            if self.config.ask_partners { self.partners_to_ask(now, question) } else { Default::default() };
+        to.extend(self.endpoints.all(Group::Catalogue).map(|party| (party, Group::Catalogue)));
+        Targets { to, partial: false, left_out }
     }
 
     /// Asks all of them at once.
@@ -102,7 +105,12 @@ impl Manager {
             return;
         }
         let trace = fan_out.travel.trace;
-        if let Some(other) = self.endpoints.best(group, &fan_out.asked, &mut self.rng) {
+        let mut but = fan_out.asked.clone();
+        if let Group::Partner(domain) = group {
+            let wanted = answering::beyond_border(&fan_out.question.selector, fan_out.question.viewer);
+            but.extend(self.deniers(now, domain, &wanted, !fan_out.question.exclude.is_empty()));
+        }
+        if let Some(other) = self.endpoints.best(group, &but, &mut self.rng) {
             let query = QueryId(self.rng.bytes());
             self.send(now, id, other, group, Some(query), trace, out);
         }
@@ -146,6 +154,7 @@ impl Manager {
         let ask = AskId(self.next_ask);
         self.next_ask += 1;
         self.asks.insert(ask, (id, to.node));
+        self.partner_lists.sent += u64::from(matches!(group, Group::Partner(_)));
         if let Some(fan_out) = self.fan_outs.get_mut(&id) {
             fan_out.open.insert(ask, group);
             fan_out.asked.insert(to.node);

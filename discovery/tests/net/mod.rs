@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use discovery::{Config, Effect, Input, Manager, config::Expose, mail::Asker};
 use kernel::{AskId, DomainKey, FlavourId, Manager as _, NodeId, Rng, Span, Ticket, Time};
 use rear_proto::{
-    Answer, Code, Flavour, Refusal, Request, Row, Selector, Signer, Trace,
+    Answer, CapacityDigest, Code, Flavour, Refusal, Request, Row, Selector, Signer, Trace,
     flavour::{Domain, Party},
     local::{Caller, DomainSecret, Me, Outcome, Partner, Realm},
     membership::Role,
@@ -62,6 +62,8 @@ pub struct Net {
     pub now: Time,
     /// What was sent, in order: from, to, and what.
     pub log: Vec<(usize, usize, Request)>,
+    /// The same of capacity digests, which few tests are about.
+    pub digests: Vec<(usize, usize, CapacityDigest)>,
     pub delayed: Vec<Packet>,
     held: Vec<(Packet, Result<Answer, Refusal>)>,
     pub off: BTreeSet<(DomainKey, DomainKey)>,
@@ -89,6 +91,7 @@ impl Net {
             nodes: Vec::new(),
             now: Time(1_000_000),
             log: Vec::new(),
+            digests: Vec::new(),
             delayed: Vec::new(),
             held: Vec::new(),
             off: BTreeSet::new(),
@@ -313,7 +316,10 @@ impl Net {
             match effect {
                 Effect::Ask { ask, to, request, deadline, .. } => {
                     let to = self.nodes.iter().position(|node| node.id == to.node).unwrap();
-                    self.log.push((n, to, request.clone()));
+                    match &request {
+                        Request::CapacityDigest(digest) => self.digests.push((n, to, digest.clone())),
+                        request => self.log.push((n, to, request.clone())),
+                    }
                     let packet = Packet { from: n, to, ask, request, deadline: self.now + deadline };
                     self.send(packet, fate);
                 }

@@ -198,6 +198,18 @@ pub(super) const SECTIONS: &[Section] = &[
                 "Whether this node, as a supernode, asks partners where its own domain has too little; catalogues it asks anyway.",
             ),
             (
+                "digests",
+                "Whether this node, as a supernode, tells partners in short what they may find here, and does not ask \
+                 those that have said that they have nothing that fits. Switched off for comparison.",
+            ),
+            ("digest-growth", "How long what has grown waits for others before partners are told."),
+            ("digest-shrink", "How long what has shrunk waits before all is looked at again and partners are told."),
+            (
+                "digest-heartbeat",
+                "After which time partners are told again what is as it was; without a word for three times that, they \
+                 ask. At least 1 s.",
+            ),
+            (
                 "margin",
                 "As a supernode: what is put on the price of that which is passed on across the border, either way.",
             ),
