@@ -74,6 +74,12 @@ impl Manager {
         self.lives.get(id).map(|life| life.view(&self.me)).or_else(deleted)
     }
 
+    /// Returns how far an intent has come: what [`intent`](Self::intent) says of it, at less cost.
+    pub fn phase(&self, id: &IntentId) -> Option<crate::Phase> {
+        let deleted = || self.deleted.iter().rev().find(|view| view.id == *id).map(|view| view.phase);
+        self.lives.get(id).map(|life| life.phase()).or_else(deleted)
+    }
+
     /// Returns the request of a replica that has a place: the first, or the first of that workload or replica.
     pub fn request_of(&self, intent: &IntentId, workload: Option<&str>) -> Option<RequestId> {
         self.lives.get(intent)?.request_of(workload)

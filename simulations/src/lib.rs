@@ -9,10 +9,13 @@
 //! A run is a function of (scenario, seed): the same two give the same run, to the byte. Nothing here reads a clock,
 //! opens a socket, or asks the system for randomness; only the search and the report use threads and a stopwatch.
 
+pub mod audit;
+pub mod measure;
 pub mod observe;
 pub mod outcome;
 pub mod plan;
 pub mod run;
 pub mod scenario;
 pub mod shipped;
+pub mod search;
 pub mod world;

@@ -1,0 +1,183 @@
+//! The auditor: sees every event and holds the world against the invariants, each where it can be checked.
+//!
+//! | invariant | file | when |
+//! |---|---|---|
+//! | 1 no grant exceeds what was free; 9 no query visits a node twice | here | after each event that touched it |
+//! | save, then speak; one promise over one order | `promises.rs` | when a promise is decided, and when it leaves |
+//! | 2, 4 both parties agree, or both end within a lease | `parties.rs` | on contracts touched, and each second on those that live |
+//! | 5 what crosses a border is for those eyes | `borders.rs` | when it leaves |
+//! | the plain arithmetic of who holds what | `model.rs` | on allocations touched, and each second |
+//! | every intent ends in a stated state | `liveness.rs` | when its time is over |
+//! | 3 nothing is held; 4 both or neither; a mind knows what its disk knows | `quiet.rs` | at the end |
+//!
+//! Invariant 10, the same seed gives the same run, is held by running twice. Invariant 8, repeating changes nothing, is
+//! held by lines that repeat; invariants 6 and 7 wait for zones and votes.
+
+mod borders;
+mod liveness;
+mod model;
+mod parties;
+mod promises;
+mod quiet;
+
+use std::collections::BTreeMap;
+
+use agent::{
+    Batch, Output,
+    invariants::{Grants, Queries},
+};
+use kernel::{NodeId, QueryId, Span, Ticket, Time};
+use rear_proto::{Answer, Request, Table};
+
+use self::{borders::Borders, liveness::Liveness, model::Model, parties::Parties, promises::Promises};
+use crate::{
+    observe::{Observer, Seen},
+    outcome::Violation,
+    plan::NodeNo,
+    scenario::Scenario,
+    world::World,
+};
+
+/// How often what time alone changes is looked at.
+const SWEEP: Span = Span::secs(1);
+
+/// What is wrong: which invariant, where, and what.
+#[derive(Debug)]
+struct Wrong {
+    what: &'static str,
+    node: Option<NodeNo>,
+    detail: String,
+}
+
+type Checked = Result<(), Wrong>;
+
+/// Makes something wrong with a node.
+fn wrong(what: &'static str, node: NodeNo, detail: impl Into<String>) -> Checked {
+    Err(Wrong { what, node: Some(node), detail: detail.into() })
+}
+
+/// The auditor.
+#[derive(Debug)]
+pub struct Auditor {
+    nodes: Vec<Seller>,
+    promises: Promises,
+    parties: Parties,
+    borders: Borders,
+    model: Model,
+    liveness: Liveness,
+    next_sweep: Time,
+}
+
+/// What is checked of one node by itself.
+#[derive(Debug, Default)]
+struct Seller {
+    grants: Grants,
+    queries: Queries,
+    /// Which query each of its tickets is about, and whose.
+    listing: BTreeMap<Ticket, (QueryId, NodeId)>,
+}
+
+impl Auditor {
+    /// Makes an auditor for a run of a scenario with so many nodes.
+    pub fn new(scenario: &Scenario, nodes: usize) -> Self {
+        Self {
+            nodes: std::iter::repeat_with(Seller::default).take(nodes).collect(),
+            promises: Promises::default(),
+            parties: Parties::default(),
+            borders: Borders::default(),
+            model: Model::new(nodes),
+            liveness: Liveness::new(scenario),
+            next_sweep: Time::default(),
+        }
+    }
+
+    fn check(&mut self, world: &World, seen: &Seen<'_>) -> Checked {
+        match seen {
+            Seen::Settled { node, batch, .. } => self.settled(world, *node, batch)?,
+            Seen::Asked { node, from, ticket, request } => {
+                if let Request::List(list) = request {
+                    self.nodes[*node as usize].listing.insert(*ticket, (list.query, world.id(*from)));
+                }
+                self.promises.asked(*node, *from, *ticket, request);
+                self.borders.asked(*node, *from, *ticket, world);
+            }
+            Seen::Left { node, output } => {
+                self.answers(*node, output)?;
+                self.promises.left(world, *node, output)?;
+                self.borders.left(world, *node, output)?;
+            }
+            Seen::Submitted { node, intent, taken, .. } => {
+                if *taken {
+                    self.liveness.submitted(world, *node, *intent);
+                }
+            }
+            Seen::Deleted { node, intent } => self.liveness.deleted(world, *node, *intent),
+            Seen::Born { node, .. } => {
+                self.parties.reborn();
+                self.borders.born(world, *node);
+                self.model.born(world, *node);
+                self.liveness.born(world, *node);
+            }
+            Seen::Died { node } => {
+                self.nodes[*node as usize] = Seller::default();
+                self.promises.died(*node);
+                self.borders.died(*node);
+                self.liveness.died(*node);
+            }
+            Seen::Struck(act) => {
+                self.promises.struck(act);
+                self.parties.struck(world, act);
+            }
+            Seen::Over => return quiet::check(world, &self.parties, &self.model),
+            Seen::Coming { .. } | Seen::Sent { .. } | Seen::Healed => {}
+        }
+        if world.now() >= self.next_sweep {
+            self.next_sweep = world.now() + SWEEP;
+            self.parties.sweep(world)?;
+            self.model.sweep(world)?;
+            self.liveness.sweep(world)?;
+        }
+        Ok(())
+    }
+
+    /// After an event: on the node that it came to, on what it touched.
+    fn settled(&mut self, world: &World, node: NodeNo, batch: &Batch) -> Checked {
+        self.promises.decided(world, node, batch)?;
+        self.liveness.settled(world, node, batch);
+        let touched = |wanted: &[Table]| batch.rows.iter().any(|row| wanted.contains(&row.table));
+        let Some(managers) = world.managers(node) else { return Ok(()) };
+        if touched(&[Table::Allocations, Table::Flavours]) {
+            if let Err(violation) = self.nodes[node as usize].grants.check(managers) {
+                return wrong("invariant 1", node, violation.what);
+            }
+            // What runs has its capacity until it is gone.
+            for instance in world.instances(node) {
+                if !managers.rear.living().any(|allocation| allocation.id == instance.allocation) {
+                    return wrong("invariant 1", node, format!("{instance} runs, and its capacity is given back"));
+                }
+            }
+        }
+        if touched(&[Table::Contracts, Table::Renewals]) {
+            self.parties.touched(world, node, batch)?;
+        }
+        self.model.settled(world, node, batch)
+    }
+
+    /// No query visits a node twice.
+    fn answers(&mut self, node: NodeNo, output: &Output) -> Checked {
+        let Output::Reply { ticket, reply } = output else { return Ok(()) };
+        let it = &mut self.nodes[node as usize];
+        let Some((query, asker)) = it.listing.remove(ticket) else { return Ok(()) };
+        if !matches!(reply.answer, Answer::Flavours(_) | Answer::Published(_)) {
+            return Ok(());
+        }
+        it.queries.answer(query, asker).or_else(|violation| wrong("invariant 9", node, violation.what))
+    }
+}
+
+impl Observer for Auditor {
+    fn see(&mut self, world: &World, seen: &Seen<'_>) -> Option<Violation> {
+        let Wrong { what, node, detail } = self.check(world, seen).err()?;
+        Some(world.violation(what, node, detail))
+    }
+}

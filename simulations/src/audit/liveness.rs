@@ -1,0 +1,121 @@
+//! Every intent comes to a stated state within its bound: it runs, it is refused or failed with a reason, or it is gone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use agent::{Batch, Output, Watch};
+use kernel::{IntentId, Span, Time};
+use orchestrator::Phase;
+
+use super::{Checked, wrong};
+use crate::{plan::NodeNo, scenario::Scenario, world::World};
+
+/// How long an intent may look for a place: two rounds of asking around, some seconds each, and sixteen candidates of
+/// which each may stay silent until its deadline.
+const STATED_WITHIN: Span = Span::secs(180);
+/// How long deleting may take: workloads are stopped, and killed after a grace; a far end may have to be given up.
+const DELETED_WITHIN: Span = Span::secs(180);
+
+/// The intents of the world.
+#[derive(Debug)]
+pub(super) struct Liveness {
+    stated_within: Span,
+    intents: BTreeMap<IntentId, Followed>,
+    /// When each must be in a stated state, by the world's time.
+    due: BTreeSet<(Time, IntentId)>,
+}
+
+#[derive(Debug)]
+struct Followed {
+    node: NodeNo,
+    deleted: bool,
+    due: Option<Time>,
+}
+
+impl Liveness {
+    pub(super) fn new(scenario: &Scenario) -> Self {
+        let stated_within = scenario.hold.stated_within.unwrap_or(STATED_WITHIN);
+        Self { stated_within, intents: BTreeMap::new(), due: BTreeSet::new() }
+    }
+
+    pub(super) fn submitted(&mut self, world: &World, node: NodeNo, intent: IntentId) {
+        let due = world.now() + self.stated_within;
+        self.intents.insert(intent, Followed { node, deleted: false, due: Some(due) });
+        self.due.insert((due, intent));
+    }
+
+    pub(super) fn deleted(&mut self, world: &World, _node: NodeNo, intent: IntentId) {
+        if let Some(followed) = self.intents.get_mut(&intent) {
+            followed.deleted = true;
+            let due = world.now() + DELETED_WITHIN;
+            Self::plan(&mut self.due, followed, intent, Some(due));
+        }
+    }
+
+    fn plan(all: &mut BTreeSet<(Time, IntentId)>, followed: &mut Followed, intent: IntentId, due: Option<Time>) {
+        if let Some(before) = std::mem::replace(&mut followed.due, due) {
+            all.remove(&(before, intent));
+        }
+        all.extend(due.map(|due| (due, intent)));
+    }
+
+    pub(super) fn died(&mut self, node: NodeNo) {
+        for (intent, followed) in self.intents.iter_mut().filter(|(_, it)| it.node == node) {
+            Self::plan(&mut self.due, followed, *intent, None);
+        }
+    }
+
+    pub(super) fn born(&mut self, world: &World, node: NodeNo) {
+        let of_it: Vec<_> = self.intents.iter().filter(|(_, it)| it.node == node).map(|(intent, _)| *intent).collect();
+        of_it.into_iter().for_each(|intent| self.look(world, intent));
+    }
+
+    /// After an event: on the intents that changed.
+    pub(super) fn settled(&mut self, world: &World, _node: NodeNo, batch: &Batch) {
+        for output in &batch.outputs {
+            if let Output::Changed(Watch::Intent(intent)) = output {
+                self.look(world, *intent);
+            }
+        }
+    }
+
+    fn look(&mut self, world: &World, intent: IntentId) {
+        let Some(followed) = self.intents.get_mut(&intent) else { return };
+        let phase = world.managers(followed.node).and_then(|managers| managers.orchestrator.phase(&intent));
+        let (now, within) = (world.now(), if followed.deleted { DELETED_WITHIN } else { self.stated_within });
+        if is_stated(phase, followed.deleted) {
+            Self::plan(&mut self.due, followed, intent, None);
+            if matches!(phase, None | Some(Phase::Deleted)) {
+                self.intents.remove(&intent);
+            }
+        } else if followed.due.is_none() {
+            Self::plan(&mut self.due, followed, intent, Some(now + within));
+        }
+    }
+
+    /// Those whose time is over.
+    pub(super) fn sweep(&mut self, world: &World) -> Checked {
+        while let Some(&(due, intent)) = self.due.first().filter(|(due, _)| *due <= world.now()) {
+            self.due.remove(&(due, intent));
+            let Some(followed) = self.intents.get_mut(&intent) else { continue };
+            followed.due = None;
+            let node = followed.node;
+            let Some(managers) = world.managers(node) else { continue };
+            let phase = managers.orchestrator.phase(&intent);
+            if !is_stated(phase, followed.deleted) {
+                let what = if followed.deleted { "it was deleted" } else { "it was submitted, or lost its place" };
+                let phase = phase.map_or("unknown", Phase::name);
+                return wrong("liveness", node, format!("intent {intent} is {phase}, long after {what}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Says whether an intent need not go on from here: it runs, or it never will. One that is not known was never kept.
+fn is_stated(phase: Option<Phase>, deleted: bool) -> bool {
+    match phase {
+        None | Some(Phase::Deleted) => true,
+        Some(Phase::Running | Phase::Failed) => !deleted,
+        Some(Phase::Pending | Phase::Discovering | Phase::Reserving | Phase::Peering | Phase::Deploying) => false,
+    }
+}

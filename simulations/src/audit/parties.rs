@@ -1,0 +1,160 @@
+//! Both parties of a contract hold the same bytes; and what takes two is not with one alone for over a lease.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use agent::{Batch, Managers, invariants};
+use contract::ContractView;
+use kernel::{ContractId, Digest, Key, NodeId, Span, Time};
+use rear_proto::{Table, local::Side};
+
+use super::{Checked, wrong};
+use crate::{
+    plan::{Act, NodeNo},
+    world::World,
+};
+
+/// How much longer than a lease two parties may disagree: what is on its way, and a sync.
+const SLACK: Span = Span::secs(3);
+
+/// The contracts of the world.
+#[derive(Debug, Default)]
+pub(super) struct Parties {
+    /// What was agreed over each order.
+    agreed: BTreeMap<(NodeId, Key), Digest>,
+    /// Contracts that live at somebody, and who has them.
+    live: BTreeMap<ContractId, BTreeSet<NodeNo>>,
+    /// Since when something that takes two is there at one node only, by the world's time.
+    apart: BTreeMap<(NodeNo, ContractId, Apart), Time>,
+    /// Nodes of which nothing is said: they lie, or forgot.
+    outlaws: BTreeSet<NodeNo>,
+}
+
+/// What it takes two for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Apart {
+    /// A contract lives.
+    Lives,
+    /// The buyer's allocation is active.
+    Active,
+}
+
+impl Parties {
+    /// A node has come to life: it gives everybody a fresh lease, and is given one.
+    pub(super) fn reborn(&mut self) {
+        self.apart.clear();
+    }
+
+    pub(super) fn struck(&mut self, world: &World, act: &Act) {
+        match act {
+            Act::Lie { node, .. } | Act::LostDisk { node, .. } => {
+                self.outlaws.insert(*node);
+            }
+            // A clock that is off counts another lease.
+            Act::Skew { .. } => self.apart.clear(),
+            _ => {}
+        }
+        debug_assert!(self.outlaws.iter().all(|node| *node < world.count()));
+    }
+
+    /// Contracts were kept or changed at a node.
+    pub(super) fn touched(&mut self, world: &World, node: NodeNo, batch: &Batch) -> Checked {
+        let Some(managers) = world.managers(node) else { return Ok(()) };
+        for row in batch.rows.iter().filter(|row| row.table == Table::Contracts) {
+            let Some(id) = row.key.as_slice().try_into().ok().map(ContractId) else { continue };
+            let Some(contract) = managers.contract.contract(&id) else {
+                self.gone(id, node);
+                continue;
+            };
+            if !self.outlaws.contains(&node) {
+                let digest = *self.agreed.entry((contract.buyer, contract.key)).or_insert(contract.digest);
+                if digest != contract.digest && !self.is_outlaw(world, &contract) {
+                    let detail =
+                        format!("order {}: one contract is {digest}, another {}", contract.key, contract.digest);
+                    return wrong("invariant 4", node, detail);
+                }
+            }
+            if contract.state.is_live() {
+                self.live.entry(id).or_default().insert(node);
+            } else {
+                self.gone(id, node);
+            }
+        }
+        Ok(())
+    }
+
+    fn gone(&mut self, id: ContractId, node: NodeNo) {
+        if let Some(parties) = self.live.get_mut(&id) {
+            parties.remove(&node);
+            if parties.is_empty() {
+                self.live.remove(&id);
+            }
+        }
+        self.apart.retain(|(_, contract, _), _| *contract != id);
+    }
+
+    fn is_outlaw(&self, world: &World, contract: &ContractView) -> bool {
+        let of = |id: &NodeId| world.index(id).is_none_or(|node| self.outlaws.contains(&node));
+        of(&contract.buyer) || of(&contract.seller)
+    }
+
+    /// Looks at all contracts that live.
+    pub(super) fn sweep(&mut self, world: &World) -> Checked {
+        let mut apart = BTreeSet::new();
+        for (id, parties) in &self.live {
+            for &node in parties {
+                let Some(managers) = world.managers(node) else { continue };
+                let Some(contract) = managers.contract.contract(id).filter(|it| it.state.is_live()) else { continue };
+                if self.is_outlaw(world, &contract) {
+                    continue;
+                }
+                self.check_term(world, node, managers, &contract)?;
+                let other = if contract.role == Side::Consumer { contract.seller } else { contract.buyer };
+                let theirs = world.index(&other).and_then(|other| world.managers(other));
+                let Some(theirs) = theirs else { continue };
+                if !theirs.contract.contract(id).is_some_and(|it| it.state.is_live()) {
+                    apart.insert((node, *id, Apart::Lives));
+                }
+                if contract.role == Side::Consumer && is_active(managers, id) && !is_active(theirs, id) {
+                    apart.insert((node, *id, Apart::Active));
+                }
+            }
+        }
+        self.apart.retain(|what, _| apart.contains(what));
+        for what @ (node, contract, kind) in apart {
+            let since = *self.apart.entry(what).or_insert(world.now());
+            let lease = world.plan().domains[world.domain(node) as usize].config.contract.lease;
+            // A provider that was reborn waits a lease to be active again, and then its buyer one to hear of that.
+            let most = if kind == Apart::Lives { lease.plus(lease.divided(3)) } else { lease.times(2) }.plus(SLACK);
+            if world.now().since(since) > most {
+                let number = if kind == Apart::Lives { "invariant 4" } else { "invariant 2" };
+                return wrong(number, node, format!("it alone has contract {contract} ({kind:?}) for over {most}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// A seller's term is over by its own clock, unless that has jumped lately.
+    fn check_term(&self, world: &World, node: NodeNo, managers: &Managers, contract: &ContractView) -> Checked {
+        let (now, lease) = (world.clock(node), world.plan().domains[world.domain(node) as usize].config.contract.lease);
+        let overdue = contract.role == Side::Provider && now > contract.end + SLACK;
+        if overdue && now.since(world.jumped(node)) > lease.times(2).plus(SLACK) && managers.contract.unsettled() == 0 {
+            return wrong("term", node, format!("contract {} lives beyond its end", contract.id));
+        }
+        Ok(())
+    }
+
+    /// When all is quiet, of each contract both parties live, or neither.
+    pub(super) fn check_quiet(&self, world: &World) -> Checked {
+        let up: Vec<&Managers> = (0..world.count()).filter_map(|node| world.managers(node)).collect();
+        if self.outlaws.is_empty()
+            && let Err(violation) = invariants::check_both_or_neither(&up)
+        {
+            return Err(super::Wrong { what: "invariant 4", node: None, detail: violation.what });
+        }
+        Ok(())
+    }
+}
+
+fn is_active(managers: &Managers, contract: &ContractId) -> bool {
+    managers.rear.living().any(|it| it.contract == Some(*contract) && it.status == rear::Status::Active)
+}
