@@ -14,6 +14,7 @@ pub mod measure;
 pub mod observe;
 pub mod outcome;
 pub mod plan;
+pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod shipped;

@@ -6,7 +6,7 @@ use kernel::Span;
 use serde::Serialize;
 
 /// What became of a run: the fields that others rely on, and the measures behind the report.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Outcome {
     /// The scenario's name.
@@ -69,8 +69,12 @@ pub struct Measures {
     pub series: BTreeMap<String, Vec<f64>>,
     /// Times to running, in milliseconds, by the bucket in which the intent came.
     pub to_running: Vec<Vec<u32>>,
-    /// Refusals by reason.
+    /// For how long intents came and faults struck.
+    pub length: Span,
+    /// Why intents never ran: those that were refused by the refusal's name, and those that failed.
     pub refusals: BTreeMap<String, u64>,
+    /// Refusals that nodes answered each other with, by name.
+    pub answers_refused: BTreeMap<String, u64>,
     /// Messages sent, by name: how many, and their bytes.
     pub messages: BTreeMap<String, (u64, u64)>,
     /// Of each domain: capacity-seconds sold and bought, intents that came and that ran.
@@ -79,6 +83,26 @@ pub struct Measures {
     pub prices: Vec<Vec<u32>>,
     /// Bytes that the minds and their disks took at the end, for each node.
     pub bytes_per_node: u64,
+    /// Which domains are partners, by their place in `domains`.
+    pub partners: Vec<(u32, u32)>,
+    /// What befell the world, by time; of very many the first alone.
+    pub faults: Vec<FaultMeasures>,
+}
+
+/// A fault that struck.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FaultMeasures {
+    /// Its kind, as scenarios name it.
+    pub kind: &'static str,
+    /// When it struck.
+    pub at: Span,
+    /// For how long it lasted; nothing where it is over at once.
+    pub lasts: Span,
+    /// How many nodes it struck.
+    pub nodes: u32,
+    /// The first of them, by name.
+    pub node: String,
 }
 
 /// What was measured of a domain.
