@@ -3,6 +3,8 @@
 //! Loopback only, temporary data, every port chosen by the system, nothing looked for on the local network. What is
 //! started here ends with its owner: processes that are dropped are killed, directories are removed.
 
+mod corner;
+mod door;
 mod process;
 
 use std::{
@@ -13,10 +15,12 @@ use std::{
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
+pub use corner::Corner;
+pub use door::{Door, Events, Refused};
 pub use process::{Node, Output};
 
 /// What a daemon of a sandbox is told beside what `tombolo init` wrote.
-const LOOPBACK: &str = r#"
+pub(crate) const LOOPBACK: &str = r#"
 listen = ["/ip4/127.0.0.1/udp/0/quic-v1", "/ip4/127.0.0.1/tcp/0"]
 mdns = false
 api = "127.0.0.1:0"

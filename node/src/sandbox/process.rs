@@ -16,6 +16,8 @@ use tokio::{
     time::timeout,
 };
 
+use super::{corner::Corner, door::Door};
+
 /// In which time a daemon must be ready, a command done and a state reached: only what hangs takes so long.
 const PATIENCE: Duration = Duration::from_secs(90);
 /// How long a daemon may take to end by itself before it is killed.
@@ -29,12 +31,16 @@ const TAIL: usize = 12;
 #[derive(Debug)]
 pub struct Node {
     exe: PathBuf,
+    /// Its data directory, as it sees it itself, and as it is seen from here.
     dir: PathBuf,
+    seen: PathBuf,
     log: PathBuf,
     running: Option<Running>,
     /// Where it listened when it first ran: others know it by these.
     addresses: Vec<String>,
     id: String,
+    /// Where it lives apart from the rest of the machine, if it does.
+    corner: Option<Corner>,
 }
 
 /// A process that serves.
@@ -43,9 +49,7 @@ struct Running {
     child: Child,
     /// Held open: a program that prints to nobody is told so by an error.
     _stdout: BufReader<ChildStdout>,
-    api: String,
-    token: String,
-    http: reqwest::Client,
+    door: Door,
 }
 
 /// What a command came to.
@@ -71,12 +75,24 @@ impl Output {
 
 impl Node {
     pub(super) fn new(exe: PathBuf, dir: PathBuf, log: PathBuf) -> Self {
-        Self { exe, dir, log, running: None, addresses: Vec::new(), id: String::new() }
+        let seen = dir.clone();
+        Self { exe, dir, seen, log, running: None, addresses: Vec::new(), id: String::new(), corner: None }
     }
 
-    /// Returns its data directory.
+    /// Returns its data directory, as it is seen from here.
     pub fn dir(&self) -> &Path {
-        &self.dir
+        &self.seen
+    }
+
+    /// Has it live in a corner of its own, whose disk is its data directory. It has not been made yet.
+    pub fn live_in(&mut self, corner: Corner) {
+        self.seen = corner.outside(&self.dir);
+        self.corner = Some(corner);
+    }
+
+    /// Returns where it lives apart from the rest of the machine, if it does.
+    pub const fn corner(&self) -> Option<&Corner> {
+        self.corner.as_ref()
     }
 
     /// Returns its id, once it has run.
@@ -91,7 +107,12 @@ impl Node {
 
     /// Returns the URL of its API while it runs.
     pub fn api(&self) -> Option<&str> {
-        self.running.as_ref().map(|running| running.api.as_str())
+        self.running.as_ref().map(|running| running.door.api())
+    }
+
+    /// Returns the door to this life of its daemon, while it runs.
+    pub fn door(&self) -> Option<Door> {
+        self.running.as_ref().map(|running| running.door.clone())
     }
 
     /// Returns the last lines that its daemon said.
@@ -106,12 +127,20 @@ impl Node {
     /// # Errors
     /// When either is no TOML or the file can't be written.
     pub fn configure(&self, settings: &str) -> anyhow::Result<()> {
-        super::configure(&self.dir.join("config.toml"), settings)
+        super::configure(&self.seen.join("config.toml"), settings)
     }
 
     /// Returns the program with this node's data directory, ready to be given a command.
     pub fn program(&self) -> Command {
-        let mut command = Command::new(&self.exe);
+        let enter = self.corner.as_ref().map_or(&[][..], Corner::enter);
+        let mut command = match enter.split_first() {
+            Some((first, words)) => {
+                let mut command = Command::new(first);
+                command.args(words).arg(&self.exe);
+                command
+            }
+            None => Command::new(&self.exe),
+        };
         command.arg("--data-dir").arg(&self.dir).env_remove("TOMBOLO_DATA_DIR");
         command.stdin(Stdio::null()).kill_on_drop(true);
         command
@@ -156,9 +185,8 @@ impl Node {
     /// When it does not run, or does not answer with JSON.
     pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
         let running = self.running.as_ref().context("the node does not run")?;
-        let asking = running.http.get(format!("{}{path}", running.api)).bearer_auth(&running.token);
-        let answer = timeout(PATIENCE, asking.send()).await.with_context(|| format!("{path}: no answer"))?;
-        super::parse(&answer?.text().await?).with_context(|| path.to_owned())
+        let asking = timeout(PATIENCE, running.door.said(path));
+        asking.await.map_err(|_| anyhow!("it does not answer")).flatten().with_context(|| path.to_owned())
     }
 
     /// Reads from its API until what it says is wanted.
@@ -258,9 +286,9 @@ impl Node {
         let api = text("api").context("the ready line names no API")?;
         let addresses = ready.get("addresses").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         self.addresses = addresses.iter().filter_map(Value::as_str).map(str::to_owned).collect();
-        let token = fs::read_to_string(self.dir.join("api.token")).context("can not read the API's token")?;
-        let (token, http) = (token.trim().to_owned(), reqwest::Client::new());
-        self.running = Some(Running { child, _stdout: stdout, api, token, http });
+        let token = fs::read_to_string(self.seen.join("api.token")).context("can not read the API's token")?;
+        let door = Door::new(api, token.trim().to_owned())?;
+        self.running = Some(Running { child, _stdout: stdout, door });
         Ok(())
     }
 
@@ -269,7 +297,7 @@ impl Node {
     /// # Errors
     /// When the wish can't be written.
     pub fn at_deed(&self, when: &str, deed: &str) -> anyhow::Result<()> {
-        let (file, next) = (self.dir.join("die"), self.dir.join("die.next"));
+        let (file, next) = (self.seen.join("die"), self.seen.join("die.next"));
         fs::write(&next, format!("{when} {deed}"))
             .and_then(|()| fs::rename(&next, &file))
             .context("can not write a wish")
@@ -285,6 +313,27 @@ impl Node {
         let halted = tokio::task::spawn_blocking(move || waitid(WaitId::Pid(pid), options));
         let halted = timeout(PATIENCE, halted).await.map_err(|_| anyhow!("the daemon goes on: {}", self.log()))?;
         halted?.map(drop).context("can not wait for a daemon")
+    }
+
+    /// Has its daemon stand still (SIGSTOP), and waits until it does.
+    ///
+    /// # Errors
+    /// When it does not run, or goes on for a long time.
+    pub async fn hold(&self) -> anyhow::Result<()> {
+        let running = self.running.as_ref().context("the node does not run")?;
+        signal(&running.child, Signal::STOP);
+        self.halts().await
+    }
+
+    /// Waits until its daemon ends though nobody told it to; for ever where none runs.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub async fn ends(&mut self) -> std::io::Result<ExitStatus> {
+        let Some(running) = &mut self.running else { return std::future::pending().await };
+        let status = running.child.wait().await;
+        self.running = None;
+        status
     }
 
     /// Has its daemon go on that stands still.
