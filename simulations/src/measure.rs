@@ -11,7 +11,11 @@ mod gauge;
 mod holdings;
 mod messages;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use agent::{Batch, Output};
 use kernel::{AllocationId, IntentId, NodeId, Span};
@@ -113,8 +117,13 @@ impl Meter {
         }
     }
 
-    /// Returns what became of the intents, and all measures, once the run is over.
-    pub fn finish(mut self, world: &World) -> (Tally, Measures) {
+    /// Returns what became of the intents, and all measures, once the run is over; the meter is empty after it.
+    pub fn finish(&mut self, world: &World) -> (Tally, Measures) {
+        let empty = Self::new(world.plan());
+        std::mem::replace(self, empty).into_measures(world)
+    }
+
+    fn into_measures(mut self, world: &World) -> (Tally, Measures) {
         let (now, plan) = (world.age().0, world.plan());
         for came in self.fates.close() {
             self.count_fate(Fate::Failed, came);
@@ -336,10 +345,12 @@ impl Observer for Meter {
     fn see(&mut self, world: &World, seen: &Seen<'_>) -> Option<Violation> {
         let now = world.age().0;
         self.go_on(now);
+        // What is said while nodes find each other for the first time is the price of no intent.
+        let begun = world.now() >= world.begun();
         match seen {
-            Seen::Sent { what, bytes, .. } => self.sent(what, *bytes),
+            Seen::Sent { what, bytes, .. } if begun => self.sent(what, *bytes),
             Seen::Settled { node, batch, .. } => self.settled(world, *node, batch),
-            Seen::Left { output: Output::Reply { reply, .. }, .. } => {
+            Seen::Left { output: Output::Reply { reply, .. }, .. } if begun => {
                 if let Answer::Refused(refusal) = &reply.answer {
                     *self.answers_refused.entry(refusal.code().name()).or_default() += 1;
                 }
@@ -358,9 +369,21 @@ impl Observer for Meter {
                 self.at_the_door = self.at_the_door.filter(|(at, _)| at != node);
             }
             Seen::Struck(act) => self.faults.add(world, act),
-            Seen::Coming { .. } | Seen::Asked { .. } | Seen::Left { .. } | Seen::Healed | Seen::Over => {}
+            Seen::Sent { .. }
+            | Seen::Coming { .. }
+            | Seen::Asked { .. }
+            | Seen::Left { .. }
+            | Seen::Healed
+            | Seen::Over => {}
         }
         None
+    }
+}
+
+/// So that a world may have it while somebody else waits for what it finds.
+impl Observer for Rc<RefCell<Meter>> {
+    fn see(&mut self, world: &World, seen: &Seen<'_>) -> Option<Violation> {
+        self.borrow_mut().see(world, seen)
     }
 }
 

@@ -1,12 +1,13 @@
 //! One run: a scenario and a seed in, what became of it out.
 
-use std::ops::ControlFlow;
+use std::{cell::RefCell, ops::ControlFlow, rc::Rc};
 
 use kernel::Span;
 
 use crate::{
     audit::Auditor,
-    outcome::{Measures, Outcome, Tally},
+    measure::Meter,
+    outcome::Outcome,
     plan::{Plan, PlanError, Trim},
     scenario::Scenario,
     world::{START, World},
@@ -39,6 +40,8 @@ pub fn run(
     let plan = Plan::new(scenario, seed, trim)?;
     let mut world = World::new(scenario, plan, seed)?;
     world.add_observer(Box::new(Auditor::new(scenario, world.plan().nodes.len())));
+    let meter = Rc::new(RefCell::new(Meter::new(world.plan())));
+    world.add_observer(Box::new(Rc::clone(&meter)));
     let until = world.begun() + world.plan().length.plus(scenario.quiet);
     let of = until.since(START);
     while world.run(until, STRIDE) {
@@ -50,6 +53,7 @@ pub fn run(
     if world.violations().is_empty() {
         world.finish();
     }
+    let (intents, measures) = meter.borrow_mut().finish(&world);
     Ok(Outcome {
         scenario: scenario.name.clone(),
         seed,
@@ -59,7 +63,7 @@ pub fn run(
         events: world.events(),
         trace_hash: world.trace_hash(),
         violations: world.violations().to_vec(),
-        intents: Tally::default(),
-        measures: Measures::default(),
+        intents,
+        measures,
     })
 }

@@ -63,7 +63,7 @@ fn to_running(measures: &Measures) -> Result<Option<Figure>, PlotError> {
         note,
         &measures.to_running,
         [50, 95, 99],
-        Axis { label: text::millis, most: None, by_factors: true },
+        Axis { label: text::seconds, most: None, by_factors: true },
     )
 }
 

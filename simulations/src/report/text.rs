@@ -96,6 +96,11 @@ pub(super) fn millis(value: f64) -> String {
     }
 }
 
+/// Returns milliseconds as those or as seconds, whose steps by factors of ten are round.
+pub(super) fn seconds(value: f64) -> String {
+    if value < 999.5 { millis(value) } else { format!("{} s", three(value / 1000.0)) }
+}
+
 /// Returns a time in the unit that suits it.
 pub(super) fn span(span: Span) -> String {
     millis(crate::measure::to_f64(span.0))
