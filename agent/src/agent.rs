@@ -442,6 +442,8 @@ impl Agent {
                 Mail::Federation(input) => serve!(federation, input),
             }
         }
+        // Mail comes in bursts; a mind at rest keeps no room for it.
+        self.boxes.mail = VecDeque::new();
     }
 
     /// Puts each effect of one manager where the route table says.

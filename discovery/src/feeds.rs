@@ -84,7 +84,8 @@ pub(crate) struct Pace {
 /// The feeds.
 #[derive(Debug, Default)]
 pub(crate) struct Feeds {
-    feeds: BTreeMap<NodeId, Feed>,
+    /// Boxed, since a map makes room for eleven at once, and most nodes tell one or two.
+    feeds: BTreeMap<NodeId, Box<Feed>>,
     due: BTreeSet<(Time, NodeId)>,
     asks: BTreeMap<AskId, NodeId>,
     starts: u32,
@@ -138,7 +139,7 @@ impl Feeds {
 
     /// Takes a feed out, to put it back changed.
     pub(crate) fn take(&mut self, node: &NodeId) -> Option<Feed> {
-        let mut feed = self.feeds.remove(node)?;
+        let mut feed = *self.feeds.remove(node)?;
         if let Some(at) = feed.listed.take() {
             self.due.remove(&(at, *node));
         }
@@ -154,7 +155,7 @@ impl Feeds {
         feed.listed = feed.due();
         self.due.extend(feed.listed.map(|at| (at, node)));
         self.asks.extend(feed.under_way.map(|ask| (ask, node)));
-        self.feeds.insert(node, feed);
+        self.feeds.insert(node, Box::new(feed));
     }
 
     /// Returns a number for a new feed.
@@ -175,11 +176,11 @@ impl Feeds {
 
     /// Returns the feed of a receiver.
     pub(crate) fn of(&self, node: &NodeId) -> Option<&Feed> {
-        self.feeds.get(node)
+        self.feeds.get(node).map(Box::as_ref)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Feed> {
-        self.feeds.values()
+        self.feeds.values().map(Box::as_ref)
     }
 
     /// Takes note that items may have changed, in each feed for which `items` returns some.

@@ -46,18 +46,18 @@ pub struct BadSignature {
 /// It opens only under the key that the reader expects; the result of that check is kept, whichever it was, so the
 /// many readers of one message pay for it once, at the door.
 pub struct Signed<T> {
-    bytes: Vec<u8>,
+    bytes: Box<[u8]>,
     signature: [u8; 64],
     opened: OnceLock<Arc<(NodeId, T)>>,
     /// The first key under which it did not open.
-    refused: OnceLock<NodeId>,
+    refused: OnceLock<Box<NodeId>>,
     kind: PhantomData<T>,
 }
 
 impl<T: Signable> Signed<T> {
     /// Encodes and signs a value.
     pub fn new(value: T, signer: &Signer) -> Self {
-        let bytes = codec::encode(&value);
+        let bytes = codec::encode(&value).into_boxed_slice();
         let signature = signer.sign(&message(T::TAG, &bytes));
         let opened = OnceLock::from(Arc::new((signer.id(), value)));
         Self { bytes, signature, opened, refused: OnceLock::new(), kind: PhantomData }
@@ -77,11 +77,11 @@ impl<T: Signable> Signed<T> {
             let (signer, value) = &**opened;
             return if signer == by { Ok(value) } else { Err(bad) };
         }
-        if self.refused.get() == Some(by) {
+        if self.refused.get().is_some_and(|refused| **refused == *by) {
             return Err(bad);
         }
         let Some(value) = self.verified(by) else {
-            let _ = self.refused.set(*by);
+            let _ = self.refused.set(Box::new(*by));
             return Err(bad);
         };
         Ok(&self.opened.get_or_init(|| Arc::new((*by, value))).1)
@@ -161,7 +161,7 @@ impl<T> Serialize for Signed<T> {
 
 impl<'de, T> Deserialize<'de> for Signed<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (bytes, signature) = <(Vec<u8>, Vec<u8>)>::deserialize(deserializer)?;
+        let (bytes, signature) = <(Box<[u8]>, Vec<u8>)>::deserialize(deserializer)?;
         let signature = signature.try_into().map_err(|_| serde::de::Error::custom("a signature has 64 bytes"))?;
         Ok(Self { bytes, signature, opened: OnceLock::new(), refused: OnceLock::new(), kind: PhantomData })
     }

@@ -35,7 +35,8 @@ pub(crate) struct Capacity {
     me: NodeId,
     domain: Domain,
     addresses: Vec<String>,
-    own: BTreeMap<FlavourId, Own>,
+    /// Boxed, since a map makes room for eleven at once, and most nodes have one.
+    own: BTreeMap<FlavourId, Box<Own>>,
     allocations: BTreeMap<AllocationId, Allocation>,
     /// Which allocations take from which own flavour, offered or not.
     parts: BTreeSet<(FlavourId, AllocationId)>,
@@ -152,7 +153,7 @@ impl Capacity {
     }
 
     pub(crate) fn own(&self, id: &FlavourId) -> Option<&Own> {
-        self.own.get(id)
+        self.own.get(id).map(Box::as_ref)
     }
 
     pub(crate) fn books(&self) -> impl Iterator<Item = Book> {
@@ -262,12 +263,12 @@ impl Capacity {
     /// Offers a flavour, or offers it otherwise than before. What is allocated of it stays allocated.
     pub(crate) fn offer(&mut self, offer: Offer, by_hand: bool, out: &mut Vec<Effect>) -> FlavourId {
         let id = offer.flavour(&self.me);
-        let own = Own { offer, by_hand, withdrawn: false, epoch: Epoch::default() };
-        let same = |old: &Own| old.offer == own.offer && old.by_hand == by_hand && !old.withdrawn;
+        let own = Box::new(Own { offer, by_hand, withdrawn: false, epoch: Epoch::default() });
+        let same = |old: &Box<Own>| old.offer == own.offer && old.by_hand == by_hand && !old.withdrawn;
         if self.own.get(&id).is_some_and(same) {
             return id;
         }
-        out.push(Effect::Keep(Row::put(Table::Flavours, id.as_bytes(), &own)));
+        out.push(Effect::Keep(Row::put(Table::Flavours, id.as_bytes(), &*own)));
         self.own.insert(id, own);
         self.changed(id, out);
         id
@@ -280,7 +281,7 @@ impl Capacity {
             self.forget(id, out);
         } else {
             own.withdrawn = true;
-            out.push(Effect::Keep(Row::put(Table::Flavours, id.as_bytes(), own)));
+            out.push(Effect::Keep(Row::put(Table::Flavours, id.as_bytes(), &**own)));
             out.push(Effect::OwnGone(*id));
         }
         true
@@ -306,7 +307,7 @@ impl Capacity {
     // -- restarts ---------------------------------------------------------------------------------------
 
     pub(crate) fn restore_flavour(&mut self, id: FlavourId, own: Own) {
-        self.own.insert(id, own);
+        self.own.insert(id, Box::new(own));
     }
 
     pub(crate) fn restore_allocation(&mut self, allocation: Allocation) {
@@ -320,7 +321,7 @@ impl Capacity {
     pub(crate) fn start(&mut self, starts: u32, configured: &[Offer], out: &mut Vec<Effect>) {
         self.epoch = Epoch { starts, changes: 0 };
         let named: BTreeSet<_> = configured.iter().map(|offer| offer.flavour(&self.me)).collect();
-        let over = |(id, own): (&FlavourId, &Own)| (!own.by_hand && !named.contains(id)).then_some(*id);
+        let over = |(id, own): (&FlavourId, &Box<Own>)| (!own.by_hand && !named.contains(id)).then_some(*id);
         for id in self.own.iter().filter_map(over).collect::<Vec<_>>() {
             self.forget(&id, out);
         }
@@ -329,8 +330,8 @@ impl Capacity {
             let kept = self.own.get(&id);
             let withdrawn = kept.is_some_and(|own| own.withdrawn);
             if kept.is_none_or(|own| own.offer != *offer || own.by_hand) {
-                let own = Own { offer: offer.clone(), by_hand: false, withdrawn, epoch: Epoch::default() };
-                out.push(Effect::Keep(Row::put(Table::Flavours, id.as_bytes(), &own)));
+                let own = Box::new(Own { offer: offer.clone(), by_hand: false, withdrawn, epoch: Epoch::default() });
+                out.push(Effect::Keep(Row::put(Table::Flavours, id.as_bytes(), &*own)));
                 self.own.insert(id, own);
             }
         }
