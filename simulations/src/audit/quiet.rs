@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use agent::{Managers, invariants};
 use orchestrator::Phase;
+use rear_proto::Table;
 
 use super::{Checked, Model, Parties, wrong};
 use crate::{plan::NodeNo, world::World};
@@ -62,6 +63,18 @@ fn check_memory(world: &World, node: NodeNo, managers: &Managers) -> Checked {
         Err(error) => return wrong("disk", node, format!("it can't read what it wrote: {error}")),
     };
     let (knows, keeps) = (kept(managers), kept(reborn.managers()));
+    // Renewals come to their contracts only when the node has come to life, so they are counted where they lie.
+    for contract in managers.contract.contracts() {
+        let (disk, first) = (world.disk(node), (Table::Renewals, contract.id.0.to_vec()));
+        let of_it =
+            |(table, key): &(Table, Vec<u8>)| *table == Table::Renewals && key.starts_with(contract.id.as_bytes());
+        let renewed = disk.range(first..).take_while(|(key, _)| of_it(key)).count();
+        if renewed != contract.renewals {
+            let what =
+                format!("contract {} is renewed {renewed} times, and it knows of {}", contract.id, contract.renewals);
+            return wrong("disk", node, what);
+        }
+    }
     match knows.symmetric_difference(&keeps).next() {
         None => Ok(()),
         Some(line) if knows.contains(line) => wrong("disk", node, format!("it would forget: {line}")),
@@ -73,7 +86,7 @@ fn check_memory(world: &World, node: NodeNo, managers: &Managers) -> Checked {
 fn kept(managers: &Managers) -> BTreeSet<String> {
     let contracts = managers.contract.contracts().map(|it| {
         let end = it.reason.map_or("lives", rear_proto::message::EndReason::name);
-        format!("contract {} of {:?} {end} renewed {} times", it.id, it.role, it.renewals)
+        format!("contract {} of {:?} {end}", it.id, it.role)
     });
     let books = managers.rear.books().map(|it| format!("flavour {} {} taken {}", it.flavour, it.base, it.taken));
     let members = managers.federation.members().map(|it| format!("member {}", it.node));
