@@ -10,7 +10,7 @@ use crate::{
     outcome::Outcome,
     plan::{Plan, PlanError, Trim},
     scenario::Scenario,
-    world::{START, World},
+    world::{Reader, START, World},
 };
 
 /// After how many events a run says how far it is.
@@ -37,20 +37,37 @@ pub fn run(
     trim: &Trim,
     watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Outcome, PlanError> {
+    traced(scenario, seed, trim, None, watch)
+}
+
+/// The same, with somebody who reads the text of all that happens.
+///
+/// # Errors
+/// What the scenario asks for and can't have.
+pub fn traced(
+    scenario: &Scenario,
+    seed: u64,
+    trim: &Trim,
+    reader: Option<Reader>,
+    watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Outcome, PlanError> {
     let plan = Plan::new(scenario, seed, trim)?;
     let mut world = World::new(scenario, plan, seed)?;
+    if let Some(reader) = reader {
+        world.set_reader(reader);
+    }
     world.add_observer(Box::new(Auditor::new(scenario, world.plan().nodes.len())));
     let meter = Rc::new(RefCell::new(Meter::new(world.plan())));
     world.add_observer(Box::new(Rc::clone(&meter)));
     let until = world.begun() + world.plan().length.plus(scenario.quiet);
     let of = until.since(START);
-    while world.run(until, STRIDE) {
+    let mut stopped = false;
+    while !stopped && world.run(until, STRIDE) {
         let progress = Progress { age: world.now().since(START), of, events: world.events() };
-        if watch(progress).is_break() {
-            break;
-        }
+        stopped = watch(progress).is_break();
     }
-    if world.violations().is_empty() {
+    // What must hold when all is quiet need not where somebody had enough before.
+    if !stopped && world.violations().is_empty() {
         world.finish();
     }
     let (intents, measures) = meter.borrow_mut().finish(&world);
