@@ -7,6 +7,7 @@ mod intents;
 mod market;
 mod node;
 mod partner;
+mod sim;
 pub(crate) mod tables;
 pub(crate) mod terminal;
 mod upkeep;
@@ -154,6 +155,8 @@ enum Command {
     Audit(AuditArgs),
     /// Build the tables again from the ledger; the daemon must not be running
     Repair,
+    /// Simulate worlds of thousands of nodes, with every fault, from one seed
+    Sim(sim::SimArgs),
     /// Print completions for a shell
     Completions {
         /// Which shell
@@ -521,6 +524,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Delete(args) => intents::delete(&global, &args).await,
         Command::Audit(args) => upkeep::audit(&global, args.against.as_deref()),
         Command::Repair => upkeep::repair(&global),
+        Command::Sim(args) => sim::sim(&global, args).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "tombolo", &mut std::io::stdout());
             Ok(())

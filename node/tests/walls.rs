@@ -28,6 +28,21 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "agent",
         &["kernel", "rear-proto", "orchestrator", "rear", "discovery", "contract", "network", "vfabric", "federation"],
     ),
+    (
+        "simulations",
+        &[
+            "kernel",
+            "rear-proto",
+            "orchestrator",
+            "rear",
+            "discovery",
+            "contract",
+            "network",
+            "vfabric",
+            "federation",
+            "agent",
+        ],
+    ),
     ("transport", &["kernel"]),
     ("runtime", &[]),
     (
@@ -43,6 +58,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "vfabric",
             "federation",
             "agent",
+            "simulations",
             "transport",
             "runtime",
         ],
@@ -77,6 +93,8 @@ const NAMED_BY: &[(&str, &[&str])] = &[
     ("axum", &["node"]),
     ("reqwest", &["node"]),
     ("clap*", &["node"]),
+    ("indicatif", &["node"]),
+    ("plotters*", &["simulations"]),
 ];
 
 /// What may stand below a pure crate by no road whatever.
@@ -88,8 +106,17 @@ const SAID_IN: &[(&str, &[&str])] = &[
     ("sled", &["node/src/store.rs", "node/src/store/"]),
     ("bincode", &["rear-proto/src/wire/codec.rs"]),
     ("libp2p", &["transport/"]),
-    // The second file measures how long guests ran, and benchmarks measure; nothing is decided by it.
-    ("Instant::now", &["node/src/clock.rs", "runtime/src/cpu.rs", "node/benches/", "transport/src/bare.rs"]),
+    // The others measure how long guests and simulations ran, and benchmarks measure; nothing is decided by it.
+    (
+        "Instant::now",
+        &[
+            "node/src/clock.rs",
+            "runtime/src/cpu.rs",
+            "simulations/src/search/stopwatch.rs",
+            "node/benches/",
+            "transport/src/bare.rs",
+        ],
+    ),
     ("SystemTime::now", &["node/src/clock.rs"]),
     // Signatures that prove nothing: whoever wants them has to name the module in one of these ways.
     ("cheap::", NAME_CHEAP),

@@ -1,0 +1,321 @@
+//! `tombolo sim`: worlds of thousands of nodes in virtual time, from a scenario and a seed.
+//!
+//! Everything that it finds is found by the library `simulations`; here is what a person types and sees.
+
+mod bar;
+mod choice;
+mod show;
+mod trace;
+
+use std::{
+    ops::{ControlFlow, Range},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use kernel::Span;
+use serde_json::{Value, json};
+use simulations::{
+    outcome::{Outcome, Violation},
+    plan::{PlanError, Trim},
+    report, run,
+    scenario::Scenario,
+    search::{self, Budget, Failure, Found, Indices, Shrunk, Watch},
+};
+
+use super::{Global, exit::WrongUsage, terminal};
+use bar::Bar;
+use trace::Trace;
+
+/// What may be spent on making a failure smaller.
+const BUDGET: (u32, Duration) = (600, Duration::from_secs(120));
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SimArgs {
+    /// The name of a shipped scenario, or the path of a file; without it, the shipped ones are listed
+    scenario: Option<String>,
+    /// List the shipped scenarios
+    #[arg(long, conflicts_with = "scenario")]
+    list: bool,
+    /// Print the text of a shipped scenario, as a start for one's own
+    #[arg(long, requires = "scenario")]
+    text: bool,
+    /// From what everything is drawn: the same seed gives the same run
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    seed: u64,
+    /// Run this many seeds, from --seed on, until one fails
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000), conflicts_with = "trace")]
+    seeds: Option<u64>,
+    /// At most this many nodes, in proportion
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    nodes: Option<u32>,
+    /// For how long intents come and faults strike, instead of what the scenario says
+    #[arg(long = "for", value_name = "SPAN")]
+    length: Option<Span>,
+    /// Only these faults, by their numbers, such as 0-3,7; or none
+    #[arg(long, value_name = "LIST")]
+    acts: Option<Indices>,
+    /// Only these intents, by their numbers, such as 0-12,40; or none
+    #[arg(long, value_name = "LIST")]
+    arrivals: Option<Indices>,
+    /// How many runs at once, with --seeds and when a failure is made smaller [default: as many as processors]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// Leave a failure as large as it was found
+    #[arg(long)]
+    no_shrink: bool,
+    /// Let no supernode tell its partners what its domain has, so that they are asked each time
+    #[arg(long)]
+    no_digests: bool,
+    /// Write a report, as a page and as JSON, into this directory
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+    /// Write all that happens, a line each, into this file
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+}
+
+/// Runs what was typed, on a thread of its own, until it ends or somebody has had enough.
+pub(crate) async fn sim(global: &Global, args: SimArgs) -> anyhow::Result<()> {
+    let Some(word) = args.scenario.clone() else { return show::list(global.json()) };
+    if args.text {
+        return choice::text(&word);
+    }
+    let scenario = choice::scenario(&word, &args)?;
+    let json = global.json();
+    let enough = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&enough);
+    let mut work = tokio::task::spawn_blocking(move || Sim { word, scenario, args, json, enough: told }.run());
+    tokio::select! {
+        done = &mut work => done.context("the simulation ended badly")?,
+        _ = tokio::signal::ctrl_c() => {
+            enough.store(true, Ordering::Relaxed);
+            work.await.context("the simulation ended badly")?
+        }
+    }
+}
+
+/// What was typed, and whether somebody has had enough.
+struct Sim {
+    /// The scenario as it was typed.
+    word: String,
+    scenario: Scenario,
+    args: SimArgs,
+    json: bool,
+    enough: Arc<AtomicBool>,
+}
+
+/// A failure, and what it became.
+struct Smaller {
+    /// What became of the smaller run.
+    outcome: Outcome,
+    trim: Trim,
+    shrunk: Option<Shrunk>,
+}
+
+impl Sim {
+    fn run(&self) -> anyhow::Result<()> {
+        let trim = self.trim();
+        let seeds = self.args.seed..self.args.seed.saturating_add(self.args.seeds.unwrap_or(1));
+        if !self.json {
+            show::begin(&self.scenario, &seeds, &trim)?;
+        }
+        let trace = self.args.trace.as_deref().map(Trace::create).transpose()?;
+        let found = self.search(seeds.clone(), &trim, trace.as_ref())?;
+        if let Some(trace) = &trace {
+            trace.end()?;
+        }
+        let smaller = found.failed.as_ref().map(|failure| self.shrink(failure, &trim));
+        let page = self.report(&found)?;
+        if self.json {
+            terminal::line(&serde_json::to_string_pretty(&self.as_json(&found, smaller.as_ref(), &seeds)?)?)?;
+        } else {
+            self.tell(&found, smaller.as_ref(), &seeds)?;
+            if let Some(page) = page {
+                show::written(&page)?;
+            }
+        }
+        self.verdict(&found, &seeds)
+    }
+
+    fn trim(&self) -> Trim {
+        Trim {
+            nodes: self.args.nodes,
+            length: self.args.length,
+            acts: self.args.acts.clone().map(Indices::into_inner),
+            arrivals: self.args.arrivals.clone().map(Indices::into_inner),
+        }
+    }
+
+    fn threads(&self) -> usize {
+        self.args.threads.map_or_else(search::processors, usize::from)
+    }
+
+    /// Runs once.
+    fn once(&self, seed: u64, trim: &Trim, watch: &mut Watch<'_>) -> Result<Outcome, PlanError> {
+        run::run(&self.scenario, seed, trim, watch)
+    }
+
+    fn has_enough(&self) -> ControlFlow<()> {
+        if self.enough.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn search(&self, seeds: Range<u64>, trim: &Trim, trace: Option<&Trace>) -> anyhow::Result<Found> {
+        let bar = Bar::searching(seeds.end - seeds.start);
+        let found = search::search_with(
+            &|seed, watch: &mut Watch<'_>| run::traced(&self.scenario, seed, trim, trace.map(Trace::reader), watch),
+            seeds,
+            self.threads(),
+            &mut |stand| {
+                bar.show(stand);
+                self.has_enough()
+            },
+        );
+        bar.clear();
+        found.map_err(|error| WrongUsage(format!("{}: {error}", self.word)).into())
+    }
+
+    /// Makes a failure smaller, unless that was done before or is not wanted.
+    fn shrink(&self, failure: &Failure, trim: &Trim) -> Smaller {
+        let seed = failure.outcome.seed;
+        let as_it_is = Smaller { outcome: failure.outcome.clone(), trim: trim.clone(), shrunk: None };
+        if self.args.no_shrink || trim.acts.is_some() || trim.arrivals.is_some() {
+            return as_it_is;
+        }
+        let (runs, time) = BUDGET;
+        let budget = Budget { runs, time, threads: self.threads() };
+        let bar = Bar::shrinking();
+        let shrunk = search::shrink_failure(
+            &self.scenario,
+            &|seed, trim: &Trim, watch: &mut Watch<'_>| self.once(seed, trim, watch),
+            failure,
+            trim,
+            budget,
+            &mut || self.has_enough(),
+        );
+        bar.clear();
+        let again = search::search_with(
+            &|seed, watch: &mut Watch<'_>| self.once(seed, &shrunk.trim, watch),
+            seed..seed + 1,
+            1,
+            &mut |_| ControlFlow::Continue(()),
+        );
+        match again.ok().and_then(|found| found.failed) {
+            Some(failure) => Smaller { outcome: failure.outcome, trim: shrunk.trim.clone(), shrunk: Some(shrunk) },
+            None => as_it_is,
+        }
+    }
+
+    /// Writes the report of what was found, where one is wanted, and says where it is.
+    fn report(&self, found: &Found) -> anyhow::Result<Option<PathBuf>> {
+        let Some(dir) = &self.args.report else { return Ok(None) };
+        let failed = found.failed.as_ref().map(|failure| &failure.outcome);
+        let runs: Vec<Outcome> = failed.into_iter().chain(&found.stopped).chain(&found.outcomes).cloned().collect();
+        let Some(shown) = runs.first() else { return Ok(None) };
+        let trim = self.trim();
+        let without = self.without_digests(shown.seed, &trim);
+        Ok(Some(report::write(dir, &runs, without.as_ref(), &self.command(shown.seed, &trim))?))
+    }
+
+    /// Runs once more without digests, for comparison, where there is somebody to tell them to.
+    fn without_digests(&self, seed: u64, trim: &Trim) -> Option<Outcome> {
+        if self.args.no_digests || self.scenario.domain_count() < 2 {
+            return None;
+        }
+        let mut scenario = self.scenario.clone();
+        scenario.settings.discovery.digests = false;
+        let bar = Bar::comparing();
+        let run = |seed, watch: &mut Watch<'_>| run::run(&scenario, seed, trim, watch);
+        let found = search::search_with(&run, seed..seed + 1, 1, &mut |stand| {
+            bar.show(stand);
+            self.has_enough()
+        });
+        bar.clear();
+        let found = found.ok()?;
+        found.outcomes.into_iter().next().or(found.failed.map(|failure| failure.outcome))
+    }
+
+    fn command(&self, seed: u64, trim: &Trim) -> String {
+        search::command(&self.word, seed, trim)
+    }
+
+    fn tell(&self, found: &Found, smaller: Option<&Smaller>, seeds: &Range<u64>) -> anyhow::Result<()> {
+        let single = seeds.end - seeds.start == 1;
+        match (&found.failed, smaller) {
+            (Some(failure), Some(smaller)) => {
+                if !single {
+                    terminal::line(&format!("seed {} failed; {} below it held", failure.outcome.seed, found.passed))?;
+                }
+                show::outcome(&failure.outcome)?;
+                show::violations(&smaller.outcome.violations)?;
+                if let Some(shrunk) = &smaller.shrunk {
+                    show::shrunk(&self.scenario, failure.outcome.seed, shrunk)?;
+                }
+                show::repeat(&self.command(failure.outcome.seed, &smaller.trim))?;
+            }
+            _ => {
+                if let Some(outcome) = found.stopped.as_ref().or(found.outcomes.first()) {
+                    show::outcome(outcome)?;
+                }
+                if found.stopped.is_none() {
+                    show::held(found.passed)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn as_json(&self, found: &Found, smaller: Option<&Smaller>, seeds: &Range<u64>) -> anyhow::Result<Value> {
+        let failed = smaller.map(|smaller| self.simulation(&smaller.outcome, &smaller.trim)).transpose()?;
+        if self.args.seeds.is_some() {
+            let count = seeds.end - seeds.start;
+            let mut value =
+                json!({ "scenario": self.scenario.name, "seed": seeds.start, "seeds": count, "passed": found.passed });
+            if let (Some(failed), Some(map)) = (failed, value.as_object_mut()) {
+                map.insert("command".to_owned(), failed["command"].clone());
+                map.insert("failed".to_owned(), failed);
+            }
+            return Ok(value);
+        }
+        // The run as it was asked for; what it became is beside it.
+        let failure = found.failed.as_ref().map(|failure| &failure.outcome);
+        let outcome = failure.or(found.stopped.as_ref()).or(found.outcomes.first());
+        let outcome = outcome.context("nothing ran")?;
+        let mut value = self.simulation(outcome, &self.trim())?;
+        if let (Some(failed), Some(map)) = (failed, value.as_object_mut()) {
+            map.insert("command".to_owned(), failed["command"].clone());
+            map.insert("smaller".to_owned(), failed);
+        }
+        Ok(value)
+    }
+
+    /// Returns a run as others rely on it, with the command that repeats it.
+    fn simulation(&self, outcome: &Outcome, trim: &Trim) -> anyhow::Result<Value> {
+        let mut value = serde_json::to_value(outcome)?;
+        if let Some(map) = value.as_object_mut() {
+            map.insert("figures".to_owned(), serde_json::to_value(outcome.figures())?);
+            map.insert("refusals".to_owned(), serde_json::to_value(&outcome.measures.refusals)?);
+            map.insert("bytesPerNode".to_owned(), outcome.measures.bytes_per_node.into());
+            map.insert("command".to_owned(), self.command(outcome.seed, trim).into());
+        }
+        Ok(value)
+    }
+
+    /// Says how it ends: well, with what did not hold, or before its end.
+    fn verdict(&self, found: &Found, seeds: &Range<u64>) -> anyhow::Result<()> {
+        if let Some(failure) = &found.failed {
+            let (seed, Violation { what, detail, .. }) = (failure.outcome.seed, &failure.violation);
+            bail!("{} does not hold for seed {seed}: {what}: {}", self.scenario.name, terminal::clean(detail));
+        }
+        let count = seeds.end - seeds.start;
+        if found.passed < count {
+            bail!("ended before its end: all held in {} of {count} runs", found.passed);
+        }
+        Ok(())
+    }
+}
