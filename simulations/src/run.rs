@@ -1,5 +1,7 @@
 //! One run: a scenario and a seed in, what became of it out.
 
+mod hold;
+
 use std::{cell::RefCell, ops::ControlFlow, rc::Rc};
 
 use kernel::Span;
@@ -71,6 +73,11 @@ pub fn traced(
         world.finish();
     }
     let (intents, measures) = meter.borrow_mut().finish(&world);
+    let mut violations = world.violations().to_vec();
+    // What is said of shares and times is said of the whole scenario, and not of a part that somebody picks.
+    if !stopped && violations.is_empty() && *trim == Trim::default() {
+        violations = hold::check(&scenario.hold, world.age(), &intents, &measures);
+    }
     Ok(Outcome {
         scenario: scenario.name.clone(),
         seed,
@@ -79,7 +86,7 @@ pub fn traced(
         wall_s: 0.0,
         events: world.events(),
         trace_hash: world.trace_hash(),
-        violations: world.violations().to_vec(),
+        violations,
         intents,
         measures,
     })
