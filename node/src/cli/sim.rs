@@ -241,7 +241,8 @@ impl Sim {
     }
 
     fn command(&self, seed: u64, trim: &Trim) -> String {
-        search::command(&self.word, seed, trim)
+        let digests = if self.args.no_digests { " --no-digests" } else { "" };
+        format!("{}{digests}", search::command(&self.word, seed, trim))
     }
 
     fn tell(&self, found: &Found, smaller: Option<&Smaller>, seeds: &Range<u64>) -> anyhow::Result<()> {
@@ -271,39 +272,35 @@ impl Sim {
     }
 
     fn as_json(&self, found: &Found, smaller: Option<&Smaller>, seeds: &Range<u64>) -> anyhow::Result<Value> {
-        let failed = smaller.map(|smaller| self.simulation(&smaller.outcome, &smaller.trim)).transpose()?;
-        if self.args.seeds.is_some() {
+        let trim = self.trim();
+        let failed = found.failed.as_ref().map(|failure| self.simulation(&failure.outcome, &trim)).transpose()?;
+        let mut value = if self.args.seeds.is_some() {
             let count = seeds.end - seeds.start;
-            let mut value =
+            let head =
                 json!({ "scenario": self.scenario.name, "seed": seeds.start, "seeds": count, "passed": found.passed });
-            if let (Some(failed), Some(map)) = (failed, value.as_object_mut()) {
-                map.insert("command".to_owned(), failed["command"].clone());
-                map.insert("failed".to_owned(), failed);
-            }
-            return Ok(value);
-        }
-        // The run as it was asked for; what it became is beside it.
-        let failure = found.failed.as_ref().map(|failure| &failure.outcome);
-        let outcome = failure.or(found.stopped.as_ref()).or(found.outcomes.first());
-        let outcome = outcome.context("nothing ran")?;
-        let mut value = self.simulation(outcome, &self.trim())?;
-        if let (Some(failed), Some(map)) = (failed, value.as_object_mut()) {
-            map.insert("command".to_owned(), failed["command"].clone());
-            map.insert("smaller".to_owned(), failed);
+            with(head, "failed", failed)
+        } else if let Some(failed) = failed {
+            failed
+        } else {
+            let outcome = found.stopped.as_ref().or(found.outcomes.first()).context("nothing ran")?;
+            self.simulation(outcome, &trim)?
+        };
+        if let Some(smaller) = smaller {
+            let small = self.simulation(&smaller.outcome, &smaller.trim)?;
+            value = with(value, "command", Some(small["command"].clone()));
+            value = with(value, "smaller", smaller.shrunk.as_ref().map(|_| small));
         }
         Ok(value)
     }
 
     /// Returns a run as others rely on it, with the command that repeats it.
     fn simulation(&self, outcome: &Outcome, trim: &Trim) -> anyhow::Result<Value> {
-        let mut value = serde_json::to_value(outcome)?;
-        if let Some(map) = value.as_object_mut() {
-            map.insert("figures".to_owned(), serde_json::to_value(outcome.figures())?);
-            map.insert("refusals".to_owned(), serde_json::to_value(&outcome.measures.refusals)?);
-            map.insert("bytesPerNode".to_owned(), outcome.measures.bytes_per_node.into());
-            map.insert("command".to_owned(), self.command(outcome.seed, trim).into());
-        }
-        Ok(value)
+        let measures = &outcome.measures;
+        let value = serde_json::to_value(outcome)?;
+        let value = with(value, "figures", Some(serde_json::to_value(outcome.figures())?));
+        let value = with(value, "refusals", Some(serde_json::to_value(&measures.refusals)?));
+        let value = with(value, "bytesPerNode", Some(measures.bytes_per_node.into()));
+        Ok(with(value, "command", Some(self.command(outcome.seed, trim).into())))
     }
 
     /// Says how it ends: well, with what did not hold, or before its end.
@@ -318,4 +315,12 @@ impl Sim {
         }
         Ok(())
     }
+}
+
+/// Returns an object with a field more, where there is a value for it.
+fn with(mut object: Value, name: &str, value: Option<Value>) -> Value {
+    if let (Some(map), Some(value)) = (object.as_object_mut(), value) {
+        map.insert(name.to_owned(), value);
+    }
+    object
 }

@@ -37,5 +37,9 @@ fn read(word: &str) -> anyhow::Result<Scenario> {
 }
 
 fn unknown(word: &str) -> WrongUsage {
-    WrongUsage(format!("there is no scenario '{word}'{}, or the path of a .toml file", shipped::hint(word)))
+    let (hint, end) = match shipped::hint(word) {
+        hint if hint.ends_with('?') => (hint, ""),
+        hint => (hint, "."),
+    };
+    WrongUsage(format!("there is no scenario '{word}'{hint}{end} A file is given by its path, such as ./{word}.toml"))
 }

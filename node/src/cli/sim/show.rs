@@ -51,7 +51,11 @@ pub(super) fn begin(scenario: &Scenario, seeds: &Range<u64>, trim: &Trim) -> io:
 pub(super) fn outcome(outcome: &Outcome) -> io::Result<()> {
     let figures = outcome.figures();
     let measures = &outcome.measures;
-    row("nodes", &format!("{} in {} domains", thousands(outcome.nodes.into()), measures.domains.len().max(1)))?;
+    let domains = match measures.domains.len() {
+        0 | 1 => String::new(),
+        many => format!(" in {many} domains"),
+    };
+    row("nodes", &format!("{}{domains}", thousands(outcome.nodes.into())))?;
     row("time", &format!("{} in the world, {} here", seconds(outcome.virtual_s), seconds(outcome.wall_s)))?;
     let rate = whole(figures.events_per_second);
     row("events", &format!("{}, {} a second", thousands(outcome.events), thousands(rate)))?;
