@@ -4,7 +4,10 @@
 //! over a restart, since the last time told is kept with the count of starts.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -13,45 +16,84 @@ use kernel::{Span, Time};
 /// By how much the wall clock may drift from the steady one between two readings before that counts as a jump.
 const JUMP: Duration = Duration::from_secs(30);
 
-/// The node's clock.
+/// What can be read of a machine's clocks.
+pub trait Source: Send + Sync + 'static {
+    /// Milliseconds since 1970 by the wall clock, which can be set, either way.
+    fn wall(&self) -> u64;
+
+    /// The time since some moment by the steady clock, which nobody sets.
+    fn steady(&self) -> Duration;
+}
+
+/// This machine's clocks.
 #[derive(Debug)]
+pub struct Machine {
+    since: Instant,
+}
+
+impl Machine {
+    /// Begins to count the steady time.
+    #[allow(clippy::disallowed_methods, reason = "this is the file that reads the clock")]
+    pub fn new() -> Self {
+        Self { since: Instant::now() }
+    }
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Source for Machine {
+    fn wall(&self) -> u64 {
+        wall_millis()
+    }
+
+    fn steady(&self) -> Duration {
+        self.since.elapsed()
+    }
+}
+
+/// The node's clock.
 pub struct Clock {
+    source: Arc<dyn Source>,
     /// The latest time told.
     floor: AtomicU64,
 }
 
 impl Clock {
     /// Makes a clock that tells no time before `floor`.
-    pub const fn starting_after(floor: Time) -> Self {
-        Self { floor: AtomicU64::new(floor.0) }
+    pub fn starting_after(floor: Time, source: Arc<dyn Source>) -> Self {
+        Self { source, floor: AtomicU64::new(floor.0) }
     }
 
     /// Tells the time.
     pub fn now(&self) -> Time {
-        let told = self.floor.fetch_max(wall_millis(), Ordering::SeqCst);
+        let told = self.floor.fetch_max(self.source.wall(), Ordering::SeqCst);
         Time(told.max(self.floor.load(Ordering::SeqCst)))
+    }
+
+    /// Begins to watch for jumps.
+    pub fn watch(&self) -> JumpWatch {
+        JumpWatch { wall: self.source.wall(), steady: self.source.steady(), source: Arc::clone(&self.source) }
     }
 }
 
 /// Notices when the wall clock was set, or the machine slept.
-#[derive(Debug)]
 pub struct JumpWatch {
+    source: Arc<dyn Source>,
     wall: u64,
-    steady: Instant,
+    steady: Duration,
 }
 
 impl JumpWatch {
-    /// Begins to watch.
-    #[allow(clippy::disallowed_methods, reason = "this is the file that reads the clock")]
-    pub fn new() -> Self {
-        Self { wall: wall_millis(), steady: Instant::now() }
-    }
-
     /// Says whether the wall clock has moved otherwise than the steady one since the last call.
-    #[allow(clippy::disallowed_methods, reason = "this is the file that reads the clock")]
     pub fn jumped(&mut self) -> bool {
-        let last = std::mem::replace(self, Self { wall: wall_millis(), steady: Instant::now() });
-        apart(last.wall, self.wall, self.steady.duration_since(last.steady)) > JUMP
+        let (wall, steady) = (self.source.wall(), self.source.steady());
+        let strayed = apart(self.wall, wall, steady.saturating_sub(self.steady));
+        (self.wall, self.steady) = (wall, steady);
+        strayed > JUMP
     }
 }
 
@@ -59,12 +101,6 @@ impl JumpWatch {
 fn apart(before: u64, after: u64, steady: Duration) -> Duration {
     let moved = Duration::from_millis(after.abs_diff(before));
     if after >= before { moved.abs_diff(steady) } else { moved.saturating_add(steady) }
-}
-
-impl Default for JumpWatch {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 /// Measures how long something takes, for progress and reports.
@@ -120,10 +156,36 @@ mod tests {
         }
     }
 
+    /// A clock that is set, over a steady one.
+    #[derive(Default)]
+    struct Set(AtomicU64);
+
+    impl Source for Set {
+        fn wall(&self) -> u64 {
+            self.0.load(Ordering::SeqCst)
+        }
+
+        fn steady(&self) -> Duration {
+            Duration::ZERO
+        }
+    }
+
+    #[test]
+    fn a_jump_is_noticed_once_and_time_told_stays_where_it_was() {
+        let source = Arc::new(Set(AtomicU64::new(100_000)));
+        let clock = Clock::starting_after(Time::default(), source.clone());
+        let mut jumps = clock.watch();
+        assert!(!jumps.jumped());
+        assert_eq!(clock.now(), Time(100_000));
+        source.0.store(10_000, Ordering::SeqCst);
+        assert!(jumps.jumped() && !jumps.jumped());
+        assert_eq!(clock.now(), Time(100_000));
+    }
+
     #[test]
     fn time_does_not_run_backwards_over_a_restart() {
         let future = Time(wall_millis() + 1_000_000);
-        let clock = Clock::starting_after(future);
+        let clock = Clock::starting_after(future, Arc::new(Machine::new()));
         assert!(clock.now() >= future);
         assert!(clock.now() >= future);
     }

@@ -9,6 +9,7 @@
 //! node has to end. This decides nothing else, and reads no clock.
 
 mod health;
+mod keeper;
 mod queue;
 
 #[cfg(test)]
@@ -23,6 +24,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 pub use self::health::{Health, Metrics, free_space};
+pub use self::keeper::Keeper;
 pub use self::queue::Ended;
 
 use self::health::Monitor;

@@ -29,6 +29,48 @@ const AFTER_ERROR: Duration = Duration::from_millis(100);
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
+/// Where ports are made reachable.
+#[async_trait::async_trait]
+pub trait Doorstep: Send + Sync + 'static {
+    /// Begins to listen at a port that is free.
+    async fn listen(&self) -> io::Result<Box<dyn Door>>;
+}
+
+/// One port that is reachable.
+#[async_trait::async_trait]
+pub trait Door: Send + 'static {
+    /// Where it is.
+    fn address(&self) -> io::Result<SocketAddr>;
+
+    /// Takes in whoever comes next. May be dropped at any time.
+    async fn accept(&mut self) -> io::Result<Box<dyn Stream>>;
+}
+
+/// This machine's ports at one address.
+#[derive(Debug, Clone, Copy)]
+pub struct Local(pub IpAddr);
+
+#[async_trait::async_trait]
+impl Doorstep for Local {
+    async fn listen(&self) -> io::Result<Box<dyn Door>> {
+        Ok(Box::new(TcpListener::bind(SocketAddr::new(self.0, 0)).await?))
+    }
+}
+
+#[async_trait::async_trait]
+impl Door for TcpListener {
+    fn address(&self) -> io::Result<SocketAddr> {
+        self.local_addr()
+    }
+
+    async fn accept(&mut self) -> io::Result<Box<dyn Stream>> {
+        let (local, _) = Self::accept(self).await?;
+        // Small requests and answers must not wait for company.
+        let _ = local.set_nodelay(true);
+        Ok(Box::new(local))
+    }
+}
+
 /// Opens streams to replicas.
 #[async_trait::async_trait]
 pub trait Opener: Send + Sync + 'static {
@@ -39,8 +81,7 @@ pub trait Opener: Send + Sync + 'static {
 /// Makes ports reachable.
 #[derive(Clone)]
 pub struct Expose {
-    /// The address to listen on; loopback unless the operator wishes otherwise.
-    address: IpAddr,
+    doorstep: Arc<dyn Doorstep>,
     opener: Arc<dyn Opener>,
     mind: Mind,
     tasks: TaskTracker,
@@ -48,9 +89,9 @@ pub struct Expose {
 }
 
 impl Expose {
-    /// Makes a door that listens on `address`.
-    pub fn new(address: IpAddr, opener: Arc<dyn Opener>, mind: Mind, tasks: TaskTracker) -> Self {
-        Self { address, opener, mind, tasks, open: Arc::default() }
+    /// Makes the doer that listens at a doorstep.
+    pub fn new(doorstep: Arc<dyn Doorstep>, opener: Arc<dyn Opener>, mind: Mind, tasks: TaskTracker) -> Self {
+        Self { doorstep, opener, mind, tasks, open: Arc::default() }
     }
 
     /// Makes a port reachable, and tells the mind where.
@@ -58,19 +99,16 @@ impl Expose {
         let stop = self.of(request).child_token();
         let this = self.clone();
         self.tasks.spawn(async move {
-            let listener = match TcpListener::bind(SocketAddr::new(this.address, 0)).await {
-                Ok(listener) => listener,
-                Err(error) => {
-                    tracing::warn!(address = %this.address, %error, "can not listen for a workload's port");
-                    return;
-                }
+            let door = match this.doorstep.listen().await {
+                Ok(door) => door,
+                Err(error) => return tracing::warn!(%error, "can not listen for a workload's port"),
             };
-            let Ok(local) = listener.local_addr() else { return };
+            let Ok(local) = door.address() else { return };
             let url = format!("http://{local}/");
             if this.mind.tell(Event::Exposed { request, port: name, url }).await.is_err() {
                 return;
             }
-            this.serve(listener, target, port, stop).await;
+            this.serve(door, target, port, stop).await;
         });
     }
 
@@ -93,7 +131,7 @@ impl Expose {
         open.entry(request).or_default().clone()
     }
 
-    async fn serve(self, listener: TcpListener, target: Target, port: u16, stop: CancellationToken) {
+    async fn serve(self, mut door: Box<dyn Door>, target: Target, port: u16, stop: CancellationToken) {
         let connections = Arc::new(tokio::sync::Semaphore::new(MAX_CONNECTIONS));
         let target = Arc::new(target);
         loop {
@@ -101,10 +139,10 @@ impl Expose {
             let accepted = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                accepted = listener.accept() => accepted,
+                accepted = door.accept() => accepted,
             };
             let mut local = match accepted {
-                Ok((local, _)) => local,
+                Ok(local) => local,
                 Err(error) => {
                     // Mostly there are too many open files, and there will be for a while: to ask at once again would
                     // only keep a processor busy.
@@ -113,8 +151,6 @@ impl Expose {
                     continue;
                 }
             };
-            // Small requests and answers must not wait for company.
-            let _ = local.set_nodelay(true);
             let (opener, target, stop) = (Arc::clone(&self.opener), Arc::clone(&target), stop.clone());
             self.tasks.spawn(async move {
                 let _permit = permit;

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::{Clock, JumpWatch},
-    commit::{Committer, Health},
+    commit::{Health, Keeper},
     death::Death,
     row,
 };
@@ -42,6 +42,32 @@ const KEEP_TIME: std::time::Duration = std::time::Duration::from_secs(60);
 pub trait Doers: Send + 'static {
     /// Does one thing; whoever waits for an answer has been taken care of by the host.
     fn perform(&mut self, output: Output);
+}
+
+/// Sees all that the mind hears and decides, in order, and has no say in it.
+pub trait Witness: Send + 'static {
+    /// The mind is about to hear this; nothing where it only looks at the clock, as it does at the start and when a
+    /// timer is due.
+    fn heard(&mut self, now: Time, event: Option<&Event>) {
+        let _ = (now, event);
+    }
+
+    /// The mind has decided this; nothing of it is kept or said yet.
+    fn decided(&mut self, now: Time, batch: &Batch, managers: &Managers);
+}
+
+/// Nobody looks.
+impl Witness for () {
+    fn decided(&mut self, _: Time, _: &Batch, _: &Managers) {}
+}
+
+impl Witness for Grants {
+    #[allow(clippy::panic, reason = "a broken promise must not go unnoticed where this is set to watch")]
+    fn decided(&mut self, _: Time, _: &Batch, managers: &Managers) {
+        if let Err(violation) = self.check(managers) {
+            panic!("{violation}");
+        }
+    }
 }
 
 /// A handle to the mind; cheap to clone.
@@ -177,8 +203,8 @@ pub struct Host<D> {
     /// Notices when the clock jumps.
     pub jumps: JumpWatch,
     /// What makes batches durable.
-    pub committer: Committer<Vec<Output>>,
-    /// What comes out of the committer.
+    pub keeper: Box<dyn Keeper<Vec<Output>>>,
+    /// What comes out of the keeper.
     pub durable: mpsc::UnboundedReceiver<Vec<Output>>,
     /// Who does what comes out.
     pub doers: D,
@@ -186,8 +212,8 @@ pub struct Host<D> {
     pub mind: Mind,
     /// Makes the row that keeps the latest time told, so that time does not run backwards over a restart.
     pub told: Box<dyn Fn(Time) -> rear_proto::Row + Send>,
-    /// What was granted so far, to be checked in debug builds.
-    pub grants: Grants,
+    /// Who watches.
+    pub witness: Box<dyn Witness>,
     /// When to die on purpose, in tests.
     pub death: Death,
 }
@@ -209,22 +235,23 @@ impl Waiting {
 }
 
 impl<D: Doers> Host<D> {
-    /// Comes to life, and serves until it is told to stop or nothing more can be kept.
+    /// Comes to life, and serves until it is told to stop or nothing more can be kept; gives the mind back, at rest.
     ///
     /// # Errors
     /// When the ledger fails.
-    pub async fn run(mut self, mut inbox: Inbox, starts: u32, stop: CancellationToken) -> Result<(), HostError> {
+    pub async fn run(mut self, mut inbox: Inbox, starts: u32, stop: CancellationToken) -> Result<Agent, HostError> {
         let mut waiting = Waiting::default();
-        let mut health = self.committer.health();
+        let mut health = self.keeper.health();
         let mut keep_time = tokio::time::interval(KEEP_TIME);
         // It begins by ticking at once, which is once too often: the start keeps the time itself.
         keep_time.tick().await;
-        let mut batch = self.agent.start(self.clock.now(), starts);
-        batch.rows.insert(0, (self.told)(self.clock.now()));
-        self.settle(batch, &mut waiting)?;
+        let now = self.clock.now();
+        self.witness.heard(now, None);
+        let mut batch = self.agent.start(now, starts);
+        batch.rows.insert(0, (self.told)(now));
+        self.settle(now, batch, &mut waiting)?;
         if matches!(*health.borrow_and_update(), Health::NoRoom { .. }) {
-            let batch = self.agent.handle(self.clock.now(), Event::Storage { ok: false });
-            self.settle(batch, &mut waiting)?;
+            self.handle(Event::Storage { ok: false }, &mut waiting)?;
         }
         loop {
             let wake = self.agent.next_wake().map(|(at, _)| self.clock.now().until(at).to_std());
@@ -243,9 +270,7 @@ impl<D: Doers> Host<D> {
                     match now {
                         Health::Failed(_) => return Err(self.failed()),
                         Health::Ok | Health::NoRoom { .. } => {
-                            let ok = now == Health::Ok;
-                            let batch = self.agent.handle(self.clock.now(), Event::Storage { ok });
-                            self.settle(batch, &mut waiting)?;
+                            self.handle(Event::Storage { ok: now == Health::Ok }, &mut waiting)?;
                         }
                     }
                     if changed.is_err() {
@@ -255,37 +280,43 @@ impl<D: Doers> Host<D> {
                 () = sleep(wake), if wake.is_some() => {
                     self.death.happens();
                     let now = self.now(&mut waiting)?;
+                    self.witness.heard(now, None);
                     let batch = self.agent.wake(now);
-                    self.settle(batch, &mut waiting)?;
+                    self.settle(now, batch, &mut waiting)?;
                 },
                 _ = keep_time.tick() => {
-                    let row = (self.told)(self.clock.now());
-                    self.settle(Batch { rows: vec![row], ..Batch::default() }, &mut waiting)?;
+                    let now = self.clock.now();
+                    let batch = Batch { rows: vec![(self.told)(now)], ..Batch::default() };
+                    self.settle(now, batch, &mut waiting)?;
                 },
-                mail = inbox.0.recv(), if self.committer.has_room() => match mail {
+                mail = inbox.0.recv(), if self.keeper.has_room() => match mail {
                     Some(mail) => self.take(mail, &mut waiting)?,
                     None => break,
                 },
-                () = self.committer.room(), if !self.committer.has_room() => {},
+                () = self.keeper.room(), if !self.keeper.has_room() => {},
             }
         }
         // What was promised before the end is still said, as far as the doers are there to say it.
-        let Self { committer, mut durable, .. } = self;
-        let closing = tokio::task::spawn_blocking(move || committer.close());
-        while durable.recv().await.is_some() {}
-        match closing.await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(HostError::Storage(error.to_string())),
-            Err(error) => Err(HostError::Storage(error.to_string())),
-        }
+        let Self { agent, keeper, mut durable, .. } = self;
+        let drained = async { while durable.recv().await.is_some() {} };
+        let (closed, ()) = tokio::join!(keeper.close(), drained);
+        closed.map_err(|error| HostError::Storage(error.to_string()))?;
+        Ok(agent)
+    }
+
+    /// Tells the mind what has happened, at once.
+    fn handle(&mut self, event: Event, waiting: &mut Waiting) -> Result<(), HostError> {
+        let now = self.clock.now();
+        self.witness.heard(now, Some(&event));
+        let batch = self.agent.handle(now, event);
+        self.settle(now, batch, waiting)
     }
 
     /// Tells the time. Where the clock has jumped, the mind hears of that first, before anything can be found late.
     fn now(&mut self, waiting: &mut Waiting) -> Result<Time, HostError> {
         if self.jumps.jumped() {
             tracing::warn!("the clock jumped: nothing expires for one lease");
-            let batch = self.agent.handle(self.clock.now(), Event::ClockJumped);
-            self.settle(batch, waiting)?;
+            self.handle(Event::ClockJumped, waiting)?;
         }
         Ok(self.clock.now())
     }
@@ -317,17 +348,14 @@ impl<D: Doers> Host<D> {
                 return Ok(());
             }
         };
+        self.witness.heard(now, Some(&event));
         let batch = self.agent.handle(now, event);
-        self.settle(batch, waiting)
+        self.settle(now, batch, waiting)
     }
 
     /// Lets go at once of what promises nothing, and of the rest when it and all before it is durable.
-    #[allow(clippy::panic, reason = "in debug builds a broken promise must not go unnoticed")]
-    fn settle(&mut self, batch: Batch, waiting: &mut Waiting) -> Result<(), HostError> {
-        #[cfg(debug_assertions)]
-        if let Err(violation) = self.grants.check(self.agent.managers()) {
-            panic!("{violation}");
-        }
+    fn settle(&mut self, now: Time, batch: Batch, waiting: &mut Waiting) -> Result<(), HostError> {
+        self.witness.decided(now, &batch, self.agent.managers());
         let Batch { rows, outputs, deeds } = batch;
         for deed in &deeds {
             tracing::debug!(?deed, "done");
@@ -339,7 +367,7 @@ impl<D: Doers> Host<D> {
             return Ok(());
         }
         let rows = rows.into_iter().map(row::Row::from).collect();
-        self.committer.submit(rows, promises).map_err(|_| self.failed())
+        self.keeper.submit(rows, promises).map_err(|_| self.failed())
     }
 
     fn perform(&mut self, output: Output, waiting: &mut Waiting) {
@@ -369,7 +397,7 @@ impl<D: Doers> Host<D> {
     }
 
     fn failed(&self) -> HostError {
-        let why = match &*self.committer.health().borrow() {
+        let why = match &*self.keeper.health().borrow() {
             Health::Failed(why) => why.clone(),
             Health::Ok | Health::NoRoom { .. } => "it was closed".to_owned(),
         };

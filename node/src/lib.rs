@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod audit;
+pub mod body;
 pub mod cli;
 pub mod clock;
 pub mod commit;
@@ -17,6 +18,7 @@ pub mod host;
 pub mod init;
 pub mod ledger;
 pub mod measure;
+pub mod modules;
 pub mod net;
 pub mod open_files;
 pub mod row;

@@ -1,14 +1,17 @@
 //! The doer of messages: puts the mind's questions to other nodes, and theirs to the mind.
 
+mod greetings;
+
 use std::sync::Arc;
 
 use agent::Event;
 use kernel::{AskId, NodeId, Span};
-use rear_proto::{Ask, Code, Refusal, Reply, Request, flavour::Party, wire::codec};
+use rear_proto::{Answer, Ask, Code, Refusal, Reply, Request, flavour::Party, wire::codec};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use transport::{AskError, Handle, Protocol, Tunnel};
 
+use self::greetings::Greetings;
 use crate::{
     door::{self, Desk},
     host::Mind,
@@ -22,6 +25,7 @@ pub struct Net {
     tasks: TaskTracker,
     meetings: Arc<Semaphore>,
     desk: Desk,
+    greetings: Greetings,
     /// Whether others are told where this node listens.
     announce: bool,
 }
@@ -38,20 +42,21 @@ pub trait TunnelDoor: Send + Sync + 'static {
 impl Net {
     /// Makes the doer over a running transport; without `announce` nobody is told where this node listens, since it
     /// can't be reached there.
-    pub fn new(handle: Handle, mind: Mind, tasks: TaskTracker, announce: bool) -> Self {
+    pub fn new(handle: Handle, mind: Mind, tasks: TaskTracker, desk: Desk, announce: bool) -> Self {
         let meetings = Arc::new(Semaphore::new(MEETINGS));
-        Self { handle, mind, tasks, meetings, desk: Desk::default(), announce }
+        Self { handle, mind, tasks, meetings, desk, greetings: Greetings::default(), announce }
     }
 
     /// Puts a question; the answer, or the lack of one, goes to the mind.
     pub fn ask(&self, ask: AskId, to: Party, body: Ask, deadline: Span) {
-        let Self { handle, mind, desk, .. } = self.clone();
+        let Self { handle, mind, desk, greetings, .. } = self.clone();
         if !to.addresses.is_empty() {
             handle.know(to.node, to.addresses);
         }
         self.tasks.spawn(async move {
             let protocol = door::protocol_of(&body.request);
             let name = body.request.name();
+            let is_hello = matches!(body.request, Request::Hello(_));
             tracing::trace!(to = %to.node, message = name, "asking");
             let answer = handle.ask(to.node, protocol, codec::encode(&body), deadline).await;
             let reply = match answer {
@@ -61,8 +66,12 @@ impl Net {
             if let Err(refusal) = &reply {
                 tracing::debug!(to = %to.node, message = name, %refusal, "no answer of use");
             }
+            let says_who = is_hello && reply.as_ref().is_ok_and(|reply| matches!(reply.answer, Answer::Hello(_)));
             // When the node ends, nobody waits for this.
             let _ = mind.tell(Event::Answered { ask, reply: reply.map(Box::new) }).await;
+            if says_who {
+                greetings.said(&to.node);
+            }
         });
     }
 
@@ -107,12 +116,14 @@ impl Net {
                 }
                 Some(transport::Event::Connected { peer, address, dialled }) => {
                     tracing::debug!(%peer, %address, dialled, "connected");
+                    self.greetings.connected(peer);
                     // Where a connection came from is no place to dial; where one was dialled is.
                     let addresses = if dialled { vec![address] } else { Vec::new() };
                     self.mind.tell(Event::PeerUp { party: Party { node: peer, addresses } }).await
                 }
                 Some(transport::Event::Disconnected { peer }) => {
                     tracing::debug!(%peer, "disconnected");
+                    self.greetings.disconnected(&peer);
                     self.mind.tell(Event::PeerDown { node: peer }).await
                 }
                 Some(transport::Event::Asked { peer, protocol, body, answer }) => {
@@ -161,12 +172,12 @@ impl Net {
 
     /// Serves one question in a task of its own: decoding and signatures take other cores' time, not the mind's.
     fn serve(&self, peer: NodeId, protocol: Protocol, body: Vec<u8>, answer: transport::Answer) {
-        let (mind, desk) = (self.mind.clone(), self.desk.clone());
+        let (mind, desk, greetings) = (self.mind.clone(), self.desk.clone(), self.greetings.clone());
         self.tasks.spawn(async move {
             let reply = match desk.read_ask(peer, protocol, body).await {
                 Ok(ask) => {
                     tracing::trace!(from = %peer, message = ask.request.name(), "asked");
-                    mind.ask(peer, ask).await
+                    put(&mind, &greetings, peer, ask).await
                 }
                 Err(refusal) => Err(refusal),
             };
@@ -179,6 +190,22 @@ impl Net {
                 tracing::debug!(to = %peer, %error, "an answer found nobody");
             }
         });
+    }
+}
+
+/// Puts a peer's question to the mind; one that is refused to a stranger once more, when the peer has said HELLO.
+async fn put(mind: &Mind, greetings: &Greetings, peer: NodeId, ask: Ask) -> Result<Reply, Refusal> {
+    if matches!(ask.request, Request::Hello(_)) {
+        let reply = mind.ask(peer, ask).await;
+        greetings.said(&peer);
+        return reply;
+    }
+    let again = greetings.is_due(&peer).then(|| ask.clone());
+    let reply = mind.ask(peer, ask).await;
+    let is_stranger = |reply: &Reply| matches!(&reply.answer, Answer::Refused(why) if why.code() == Code::NotAMember);
+    match again {
+        Some(ask) if reply.as_ref().is_ok_and(is_stranger) && greetings.wait(&peer).await => mind.ask(peer, ask).await,
+        Some(_) | None => reply,
     }
 }
 

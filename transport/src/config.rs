@@ -1,5 +1,7 @@
 //! What a node's transport can be told: addresses, patience and limits.
 
+use std::hash::{BuildHasher as _, RandomState};
+
 use kernel::Span;
 
 /// The settings of a node's transport.
@@ -30,6 +32,9 @@ pub struct Config {
     pub redial_first: Span,
     /// The longest pause between two tries to reach a kept peer.
     pub redial_most: Span,
+    /// The seed of what is drawn here: how much longer or shorter each pause is, so that many nodes do not come back at
+    /// the same moment. Nothing secret follows from it.
+    pub chance: u64,
     /// What other nodes are told of this program: `tombolo/<version>`, and nothing else.
     pub version: String,
     /// What others may make this node hold.
@@ -52,6 +57,7 @@ impl Config {
             answer_within: Span::secs(60),
             redial_first: Span::millis(500),
             redial_most: Span::secs(60),
+            chance: RandomState::new().hash_one(()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             limits: Limits::default(),
         }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use futures::{FutureExt as _, StreamExt as _};
-use kernel::NodeId;
+use kernel::{NodeId, Rng};
 use libp2p::{
     Multiaddr, PeerId, Swarm,
     core::transport::ListenerId,
@@ -119,7 +119,11 @@ impl Driver {
         let config = &shared.config;
         Self {
             book: Book::new(config.limits.known_peers, config.limits.known_addresses),
-            redials: Redials::new(config.redial_first.to_std(), config.redial_most.to_std()),
+            redials: Redials::new(
+                config.redial_first.to_std(),
+                config.redial_most.to_std(),
+                Rng::from_number(config.chance),
+            ),
             requests: Arc::new(Semaphore::new(config.limits.requests - config.limits.strange_requests())),
             strange_requests: Arc::new(Semaphore::new(config.limits.strange_requests())),
             swarm,
@@ -136,11 +140,15 @@ impl Driver {
         }
     }
 
-    /// Listens on the addresses and waits until each listener has said where.
-    pub(crate) async fn listen(&mut self, addresses: Vec<Multiaddr>) -> Result<(), StartError> {
+    /// Listens on the addresses, each probed just before, and waits until each listener has said where.
+    pub(crate) async fn listen(
+        &mut self,
+        addresses: Vec<Multiaddr>,
+        probe: impl Fn(&Multiaddr) -> Result<(), StartError>,
+    ) -> Result<(), StartError> {
         let mut starting = Vec::new();
         for address in addresses {
-            listen::probe(&address)?;
+            probe(&address)?;
             match self.swarm.listen_on(address.clone()) {
                 Ok(listener) => starting.push((listener, address)),
                 Err(error) => return Err(listen::refused(&address, &error)),

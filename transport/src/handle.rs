@@ -17,13 +17,14 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     ask::{self, AskError},
     book,
+    carrier::Carrier,
     config::Config,
     driver::Driver,
     event::{Events, Outbox},
     id,
     listen::{self, StartError},
     streams::{Line, OpenError, Outgoing, Protocol},
-    swarm,
+    swarm::{self, Network},
     tunnel::Tunnel,
 };
 
@@ -33,17 +34,44 @@ const COMMANDS: usize = 256;
 /// Peers whose addresses wait to be taken into the book; what comes when it is full is forgotten.
 const UNREAD: usize = 1024;
 
-/// Starts a node's transport: when this returns, it listens on every address of the configuration.
+/// Starts a node's transport on the machine's network: when this returns, it listens on every address of the
+/// configuration.
 ///
 /// # Errors
 /// Says which address cannot be used, and why. Nothing is left running.
 pub async fn start(config: Config) -> Result<(Handle, Events), StartError> {
-    let network = |error: std::io::Error| StartError::Network(error);
-    let key = Keypair::ed25519_from_bytes(config.secret).map_err(|error| network(std::io::Error::other(error)))?;
+    let key = key(&config)?;
+    let network = swarm::machine(&config, &key).map_err(StartError::Network)?;
+    start_on(config, &key, network, listen::probe).await
+}
+
+/// Starts a node's transport over another carrier of bytes. Its addresses are `/ip4/…/tcp/…` (or ip6), and names are not
+/// resolved.
+///
+/// # Errors
+/// Says which address cannot be used, and why. Nothing is left running.
+pub async fn start_over(config: Config, carrier: impl Carrier) -> Result<(Handle, Events), StartError> {
+    let key = key(&config)?;
+    let network = swarm::carried(&config, &key, carrier).map_err(StartError::Network)?;
+    // A carrier says itself what it can't listen on.
+    start_on(config, &key, network, |_| Ok(())).await
+}
+
+fn key(config: &Config) -> Result<Keypair, StartError> {
+    Keypair::ed25519_from_bytes(config.secret).map_err(|error| StartError::Network(std::io::Error::other(error)))
+}
+
+async fn start_on(
+    config: Config,
+    key: &Keypair,
+    network: Network,
+    probe: impl Fn(&Multiaddr) -> Result<(), StartError>,
+) -> Result<(Handle, Events), StartError> {
+    let failed = |error: std::io::Error| StartError::Network(error);
     let listen = config.listen.iter().map(|text| listen::parse(text)).collect::<Result<Vec<_>, _>>()?;
     let bootstrap = config.bootstrap.iter().map(|text| parse_with_peer(text)).collect::<Result<Vec<_>, _>>()?;
-    let swarm = swarm::build(&config, &key).map_err(network)?;
-    let id = id::node(swarm.local_peer_id()).ok_or_else(|| network(std::io::Error::other("the key is not ed25519")))?;
+    let swarm = swarm::build(&config, key, network).map_err(failed)?;
+    let id = id::node(swarm.local_peer_id()).ok_or_else(|| failed(std::io::Error::other("the key is not ed25519")))?;
 
     let (outbox, events) = Outbox::new(config.limits.events);
     let (commands, inbox) = mpsc::channel(COMMANDS);
@@ -55,7 +83,7 @@ pub async fn start(config: Config) -> Result<(Handle, Events), StartError> {
         stopped: CancellationToken::new(),
     });
     let mut driver = Driver::new(swarm, inbox, outbox, shared.clone());
-    driver.listen(listen).await?;
+    driver.listen(listen, probe).await?;
     driver.bootstrap(bootstrap);
     // The task ends when it is told to stop or the last handle is gone; `Handle::stop` waits for it.
     tokio::spawn(driver.run());

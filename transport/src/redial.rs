@@ -3,11 +3,10 @@
 use std::{
     collections::BTreeMap,
     future::{pending, poll_fn},
-    hash::{BuildHasher as _, RandomState},
     time::Duration,
 };
 
-use kernel::NodeId;
+use kernel::{NodeId, Rng};
 use libp2p::Multiaddr;
 use tokio_util::time::{DelayQueue, delay_queue::Key};
 
@@ -34,11 +33,12 @@ pub(crate) struct Redials {
     most: Duration,
     targets: BTreeMap<Target, Tries>,
     pauses: DelayQueue<Target>,
+    chance: Rng,
 }
 
 impl Redials {
-    pub(crate) fn new(first: Duration, most: Duration) -> Self {
-        Self { first, most, targets: BTreeMap::new(), pauses: DelayQueue::new() }
+    pub(crate) fn new(first: Duration, most: Duration, chance: Rng) -> Self {
+        Self { first, most, targets: BTreeMap::new(), pauses: DelayQueue::new(), chance }
     }
 
     /// Wants a target reached, from now on; nothing changes for one that already is.
@@ -68,7 +68,7 @@ impl Redials {
     /// Notes that a try failed, or that a reached target was lost: the next try comes after a pause.
     pub(crate) fn failed(&mut self, target: &Target) {
         if let Some(tries) = self.targets.get_mut(target) {
-            let length = pause(self.first, self.most, tries.failed, jitter());
+            let length = pause(self.first, self.most, tries.failed, jitter(&mut self.chance));
             tries.failed = tries.failed.saturating_add(1);
             self.wait(target, length);
         }
@@ -109,8 +109,8 @@ fn pause(first: Duration, most: Duration, failed: u32, jitter: f64) -> Duration 
 }
 
 /// Returns a number from 0 to 1, so that many nodes do not come back at the same moment.
-fn jitter() -> f64 {
-    f64::from((RandomState::new().hash_one(()) >> 32) as u32) / f64::from(u32::MAX)
+fn jitter(chance: &mut Rng) -> f64 {
+    f64::from((chance.number() >> 32) as u32) / f64::from(u32::MAX)
 }
 
 #[cfg(test)]
@@ -126,12 +126,12 @@ mod tests {
             assert_eq!(pause(first, most, failed, 1.0), Duration::from_millis(millis));
             assert_eq!(pause(first, most, failed, 0.0), Duration::from_millis(millis) / 2);
         }
-        assert!((0.0..=1.0).contains(&jitter()));
+        assert!((0.0..=1.0).contains(&jitter(&mut Rng::from_number(1))));
     }
 
     #[tokio::test]
     async fn only_what_is_wanted_and_not_reached_is_due() {
-        let mut redials = Redials::new(Duration::from_millis(2), Duration::from_secs(1));
+        let mut redials = Redials::new(Duration::from_millis(2), Duration::from_secs(1), Rng::from_number(1));
         let target = Target::Peer(NodeId([1; 32]));
         redials.failed(&target);
         redials.hurry(&target);

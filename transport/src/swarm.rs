@@ -1,10 +1,11 @@
-//! Builds the swarm: QUIC, and TCP with Noise and Yamux, with names resolved by DNS.
+//! Builds the swarm: over QUIC, and TCP with Noise and Yamux, with names resolved by DNS; or over another carrier of
+//! bytes, likewise with Noise and Yamux.
 
 use std::{io, time::Duration};
 
-use futures::future::Either;
+use futures::{AsyncRead, AsyncWrite, future::Either};
 use libp2p::{
-    PeerId, Swarm, Transport as _, allow_block_list,
+    PeerId, Swarm, Transport, allow_block_list,
     connection_limits::{self, ConnectionLimits},
     core::{
         muxing::StreamMuxerBox,
@@ -18,6 +19,7 @@ use libp2p::{
 
 use crate::{
     behaviour::Behaviour,
+    carrier::{Carried, Carrier},
     config::{Config, Limits},
     streams,
 };
@@ -34,8 +36,11 @@ const YAMUX_STREAMS: usize = ((1 << 30) - (8 << 20)) / (256 << 10);
 /// How often the local network is asked, since the first question may get lost; libp2p's own five minutes are long.
 const MDNS_EVERY: Duration = Duration::from_secs(30);
 
+/// What a swarm is built upon: connections to proven peers, each with its streams.
+pub(crate) type Network = Boxed<(PeerId, StreamMuxerBox)>;
+
 /// Makes a swarm that listens nowhere yet.
-pub(crate) fn build(config: &Config, key: &Keypair) -> io::Result<Swarm<Behaviour>> {
+pub(crate) fn build(config: &Config, key: &Keypair, network: Network) -> io::Result<Swarm<Behaviour>> {
     let behaviour = behaviour(config, key)?;
     // Streams are negotiated before they are used. Doing so lazily (`V1Lazy`) would save a round trip, but libp2p panics
     // when a stream is polled after its negotiation has failed, and a stranger could make it fail.
@@ -43,10 +48,11 @@ pub(crate) fn build(config: &Config, key: &Keypair) -> io::Result<Swarm<Behaviou
         .with_idle_connection_timeout(config.idle_timeout.to_std())
         // QUIC first, TCP a moment later: whichever answers first is used.
         .with_smart_dial();
-    Ok(Swarm::new(transport(config, key)?, behaviour, key.public().to_peer_id(), swarm_config))
+    Ok(Swarm::new(network, behaviour, key.public().to_peer_id(), swarm_config))
 }
 
-fn transport(config: &Config, key: &Keypair) -> io::Result<Boxed<(PeerId, StreamMuxerBox)>> {
+/// The machine's own network: QUIC and TCP.
+pub(crate) fn machine(config: &Config, key: &Keypair) -> io::Result<Network> {
     match dns::tokio::Transport::system(transport_by_number(config, key)?) {
         Ok(named) => Ok(named.boxed()),
         Err(error) => {
@@ -56,13 +62,31 @@ fn transport(config: &Config, key: &Keypair) -> io::Result<Boxed<(PeerId, Stream
     }
 }
 
-fn transport_by_number(config: &Config, key: &Keypair) -> io::Result<Boxed<(PeerId, StreamMuxerBox)>> {
+/// What another carrier carries, as what TCP carries otherwise.
+pub(crate) fn carried(config: &Config, key: &Keypair, carrier: impl Carrier) -> io::Result<Network> {
+    let network = upgraded(Carried::new(carrier), key)?;
+    Ok(TransportTimeout::new(network, config.connect_within.to_std()).boxed())
+}
+
+/// Noise, and Yamux in it, over a carrier of bytes.
+fn upgraded<T>(bytes: T, key: &Keypair) -> io::Result<Network>
+where
+    T: Transport<Output: AsyncRead + AsyncWrite + Send + Unpin + 'static, Error: Send + Sync> + Send + Unpin + 'static,
+    T::Dial: Send + 'static,
+    T::ListenerUpgrade: Send + 'static,
+    T::Error: 'static,
+{
     let mut yamux_config = yamux::Config::default();
     yamux_config.set_max_num_streams(YAMUX_STREAMS);
-    let tcp = tcp::tokio::Transport::new(tcp::Config::new().nodelay(true))
+    let upgraded = bytes
         .upgrade(Version::V1Lazy)
         .authenticate(noise::Config::new(key).map_err(io::Error::other)?)
         .multiplex(yamux_config);
+    Ok(upgraded.boxed())
+}
+
+fn transport_by_number(config: &Config, key: &Keypair) -> io::Result<Network> {
+    let tcp = upgraded(tcp::tokio::Transport::new(tcp::Config::new().nodelay(true)), key)?;
 
     let Limits { tunnels_per_peer, requests_per_peer, outgoing_per_peer, .. } = config.limits;
     let streams = u32::try_from(tunnels_per_peer + requests_per_peer + outgoing_per_peer).unwrap_or(u32::MAX);
@@ -74,7 +98,7 @@ fn transport_by_number(config: &Config, key: &Keypair) -> io::Result<Boxed<(Peer
 
     let both = quic.or_transport(tcp).map(|either, _| match either {
         Either::Left((peer, muxer)) => (peer, StreamMuxerBox::new(muxer)),
-        Either::Right((peer, muxer)) => (peer, StreamMuxerBox::new(muxer)),
+        Either::Right(boxed) => boxed,
     });
     Ok(TransportTimeout::new(both, config.connect_within.to_std()).boxed())
 }

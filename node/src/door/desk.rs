@@ -28,7 +28,8 @@ pub struct Desk(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    room: Semaphore,
+    /// How many are read at once on threads of their own; where nothing is said, each is read where it is.
+    room: Option<Semaphore>,
     busy: Mutex<BTreeMap<NodeId, usize>>,
 }
 
@@ -41,11 +42,16 @@ struct Place {
 impl Default for Desk {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        Self(Arc::new(Inner { room: Semaphore::new(cores), busy: Mutex::default() }))
+        Self(Arc::new(Inner { room: Some(Semaphore::new(cores)), busy: Mutex::default() }))
     }
 }
 
 impl Desk {
+    /// Makes a desk without threads, where the order of things must not depend on how fast they are.
+    pub fn without_threads() -> Self {
+        Self(Arc::new(Inner { room: None, busy: Mutex::default() }))
+    }
+
     /// Reads a question, as [`read_ask`] does.
     ///
     /// # Errors
@@ -77,8 +83,9 @@ impl Desk {
         &self,
         read: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
+        let Some(room) = &self.0.room else { return read() };
         // It is never closed; were it, there would be room for all.
-        let _permit = self.0.room.acquire().await.ok();
+        let _permit = room.acquire().await.ok();
         let read = tokio::task::spawn_blocking(read).await;
         read.unwrap_or_else(|_| Err(Refusal::new(Code::Malformed, "the message can not be read")))
     }

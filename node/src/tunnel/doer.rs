@@ -1,4 +1,4 @@
-//! The tunnel in a daemon: over the node's transport, mind, driver and cache.
+//! The tunnel in a daemon: over the node's transport, mind, driver and components.
 
 use std::{io, sync::Arc};
 
@@ -9,7 +9,7 @@ use rear_proto::{
     fabric::{FabricAsk, FabricReply},
     flavour::Party,
 };
-use runtime::{Cache, CacheError, CacheLimits, ConnectError, Driver};
+use runtime::{ConnectError, Driver};
 use tokio_util::task::TaskTracker;
 use transport::{Handle, OpenError, Tunnel};
 use vfabric::mail::Target;
@@ -18,6 +18,7 @@ use super::{Pace, Tunnels, failure::Failure, meter::Reading, world::World};
 use crate::{
     expose::{Opener, Stream},
     host::Mind,
+    modules::Modules,
     net::TunnelDoor,
 };
 
@@ -26,26 +27,21 @@ struct Daemon {
     handle: Handle,
     mind: Mind,
     driver: Arc<dyn Driver>,
-    cache: Arc<Cache>,
+    modules: Arc<dyn Modules>,
     largest_module: u64,
 }
 
 impl Tunnels {
-    /// Makes the doer over a running transport. Components of up to 64 MiB are taken in, or what the cache holds.
-    pub fn new(handle: Handle, mind: Mind, driver: Arc<dyn Driver>, cache: Arc<Cache>, tasks: TaskTracker) -> Self {
-        Self::with_module_limit(handle, mind, driver, cache, tasks, CacheLimits::default().module_bytes)
-    }
-
     /// Makes the doer over a running transport; components of up to `largest_module` bytes are taken in.
-    pub fn with_module_limit(
+    pub fn new(
         handle: Handle,
         mind: Mind,
         driver: Arc<dyn Driver>,
-        cache: Arc<Cache>,
+        modules: Arc<dyn Modules>,
         tasks: TaskTracker,
         largest_module: u64,
     ) -> Self {
-        Self::over(Arc::new(Daemon { handle, mind, driver, cache, largest_module }), tasks, Pace::default())
+        Self::over(Arc::new(Daemon { handle, mind, driver, modules, largest_module }), tasks, Pace::default())
     }
 }
 
@@ -116,15 +112,15 @@ impl World for Daemon {
     }
 
     fn has(&self, digest: &Digest) -> bool {
-        self.cache.contains(runtime::Digest(digest.0))
+        self.modules.has(digest)
     }
 
     async fn load(&self, digest: Digest) -> Result<Vec<u8>, Refusal> {
-        self.on_disk(move |cache| cache.get(runtime::Digest(digest.0))).await
+        self.modules.load(digest).await
     }
 
     async fn keep(&self, digest: Digest, bytes: Vec<u8>) -> Result<(), Refusal> {
-        self.on_disk(move |cache| cache.put_expecting(runtime::Digest(digest.0), &bytes)).await
+        self.modules.keep(digest, bytes).await
     }
 
     async fn answered(&self, id: u64, reply: Result<FabricReply, Refusal>) {
@@ -136,26 +132,5 @@ impl World for Daemon {
         let Reading { up, down, streams } = reading;
         // When the node ends, nobody counts any more.
         let _ = self.mind.tell(Event::Metered { contract, up, down, streams }).await;
-    }
-}
-
-impl Daemon {
-    /// Does file work, away from the tasks that must not wait for it.
-    async fn on_disk<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Cache) -> Result<T, CacheError> + Send + 'static,
-    ) -> Result<T, Refusal> {
-        let cache = Arc::clone(&self.cache);
-        let done = tokio::task::spawn_blocking(move || work(&cache)).await;
-        let done = done.map_err(|error| Refusal::new(Code::Unavailable, error.to_string()))?;
-        done.map_err(|error| {
-            let code = match &error {
-                CacheError::OtherContent { .. } => Code::Malformed,
-                CacheError::TooLarge { .. } => Code::TooLarge,
-                CacheError::Unknown(_) | CacheError::Damaged(_) => Code::NotFound,
-                CacheError::Full { .. } | CacheError::Disk { .. } => Code::Storage,
-            };
-            Refusal::new(code, error.to_string())
-        })
     }
 }

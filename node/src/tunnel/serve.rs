@@ -98,6 +98,7 @@ async fn fabric(hub: &Hub, router: &Router, mut stream: Secure<Line>) -> Result<
     let reply = match ask.validate() {
         Err(refusal) => Err(refusal),
         Ok(()) => tokio::select! {
+            biased;
             heard = timeout(MAX_DEADLINE.to_std(), hub.world.hear(router.contract, ask)) => {
                 heard.unwrap_or_else(|_| Err(Code::Timeout.into()))
             }
