@@ -22,8 +22,9 @@ mod trace;
 use std::collections::{BTreeMap, VecDeque};
 
 use agent::{Agent, Batch, Command, Event, Managers, Output};
+use federation::CatalogueAddress;
 use kernel::{DomainKey, IntentId, NodeId, Rng, Span, Time};
-use rear_proto::{Answer, Code, Table, partner::PartnerToken, signed::cheap};
+use rear_proto::{Answer, Code, Table, membership::Role, partner::PartnerToken, signed::cheap};
 
 use self::{
     cuts::Cut,
@@ -70,6 +71,8 @@ pub struct World {
     last_conn: u64,
     as_bytes: bool,
     has_liars: bool,
+    /// The catalogues that supernodes use.
+    catalogues: Vec<CatalogueAddress>,
     /// What was answered lately, where there are liars.
     said: VecDeque<Answer>,
     observers: Vec<Box<dyn Observer>>,
@@ -135,6 +138,12 @@ impl World {
         let cheap = cheaply.then(cheap::Scope::enter);
         let nodes = found::nodes(&plan, &mut rng, cheaply)?;
         let ids = nodes.iter().zip(0..).map(|(node, number)| (node.id, number)).collect();
+        // Whoever is called a catalogue is one for all domains.
+        let catalogues = nodes
+            .iter()
+            .filter(|node| node.me.role == Role::Catalogue)
+            .filter_map(|node| Some(CatalogueAddress { node: node.id, address: node.addresses.first()?.clone() }))
+            .collect();
         let has_liars = plan.acts.iter().any(|acted| matches!(acted.act, crate::plan::Act::Lie { .. }));
         let mut world = Self {
             now: START,
@@ -150,6 +159,7 @@ impl World {
             last_conn: 0,
             as_bytes,
             has_liars,
+            catalogues,
             said: VecDeque::new(),
             observers: Vec::new(),
             violations: Vec::new(),
@@ -166,7 +176,7 @@ impl World {
     fn plan_all(&mut self) {
         for node in 0..self.count() {
             // Supernodes first, so that the others find them.
-            let first = self.plan.nodes[node as usize].role != rear_proto::membership::Role::Node;
+            let first = self.plan.nodes[node as usize].role != Role::Node;
             let at = if first { self.rng.below(50) } else { 100 + self.rng.below(900) };
             self.after(Span::millis(at), Due::Birth { node });
         }
@@ -539,6 +549,9 @@ impl World {
         let (it, plan) = (self.node(node), &self.plan.nodes[node as usize]);
         let mut config = self.plan.domains[plan.domain as usize].config.clone();
         config.rear.offers.clone_from(&plan.offers);
+        if plan.role == Role::Supernode {
+            config.federation.catalogues.extend(self.catalogues.iter().cloned());
+        }
         let mut agent = Agent::new(config, it.me.clone(), rng);
         for ((table, key), value) in rows {
             agent.restore(*table, key, value)?;
