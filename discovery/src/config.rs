@@ -71,8 +71,8 @@ pub struct Config {
     pub digest_growth: Span,
     /// How long what has shrunk waits before partners are told: until all is looked at again.
     ///
-    /// One that does not know asks once in vain. Under load all is looked at so often, which takes a millisecond or two
-    /// for a thousand offers, and each partner is told where it matters.
+    /// One that does not know asks once in vain. Under load all is looked at so often, which takes some milliseconds for
+    /// a thousand offers, and each partner is told where it matters.
     pub digest_shrink: Span,
     /// After which time partners are told again what is as it was; without a word for three times that, they ask.
     ///

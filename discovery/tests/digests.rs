@@ -258,6 +258,25 @@ fn who_sells_on_what_others_have_says_that_there_may_be_anything() {
 }
 
 #[test]
+fn of_more_offers_than_are_looked_at_there_may_be_anything() {
+    let mut net = Net::new();
+    for n in 1..=2 {
+        net.node(domain(n), Role::Supernode, everything());
+    }
+    net.partners();
+    for id in 0..8193 {
+        let small = offer(&net.nodes[SP], id, 1, 1);
+        net.own(SP, small);
+    }
+    net.link(SC, SP);
+    settle(&mut net);
+    assert!(asks(&mut net, "cpu>=100"));
+    net.feed(SP, Input::OwnGone(offer(&net.nodes[SP], 0, 1, 1).id));
+    net.pass(SHRINK);
+    assert!(!asks(&mut net, "cpu>=100") && asks(&mut net, "cpu>=1"));
+}
+
+#[test]
 fn only_what_a_partner_may_see_is_in_its_digest_at_the_price_that_it_sees() {
     let rule = Expose { partners: vec!["alpha".to_owned()], what: "arch=amd64".parse().unwrap(), resale: false };
     let config = Config { expose: vec![rule], margin: "10%".parse().unwrap(), ..Config::default() };

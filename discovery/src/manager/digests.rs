@@ -19,7 +19,7 @@ use crate::{
     digests::{Pace, Rules, Said},
     endpoints::Group as Endpoints,
     fan_out::Question,
-    index::{EXHAUSTED, OfferKey, Whose},
+    index::{OfferKey, Whose},
     mail::Effect,
 };
 
@@ -29,6 +29,10 @@ const DOUBTED: Span = Span::secs(3);
 
 /// The shortest heartbeat: whoever is told 240 things a minute hears nothing more.
 const LEAST_HEARTBEAT: Span = Span::secs(1);
+
+/// Of how many offers a digest is made at most: a look at one, with all that it says, takes three microseconds and more,
+/// and nothing else is done meanwhile.
+const LOOKED_AT: usize = 8192;
 
 /// The questions that went to partners' supernodes, and those that did not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -135,7 +139,7 @@ impl Manager {
         let sides = [Whose::Own, Whose::Domain];
         let count: usize = sides.iter().map(|side| self.index.count(*side)).sum();
         // What others may have to resell is not known; and nobody waits for a look at as many offers as that.
-        if eyes.look_abroad() || count > EXHAUSTED {
+        if eyes.look_abroad() || count > LOOKED_AT {
             return Said::Everything;
         }
         let mut gathering = Gathering::default();
