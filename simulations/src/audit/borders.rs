@@ -1,6 +1,6 @@
 //! What leaves a supernode for another domain is what its domain, and whoever it has it from, shows to that one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use agent::Output;
 use kernel::{FlavourId, Ticket};
@@ -12,9 +12,6 @@ use crate::{
     world::World,
 };
 
-/// Over how many borders an offer may have come.
-const MOST_BORDERS: u32 = 8;
-
 /// What may cross borders.
 #[derive(Debug, Default)]
 pub(super) struct Borders {
@@ -22,6 +19,8 @@ pub(super) struct Borders {
     origins: BTreeMap<FlavourId, NodeNo>,
     /// Of which domain who waits for each answer is, where it is another.
     foreign: BTreeMap<(NodeNo, Ticket), DomainNo>,
+    /// Which domain shows which other what a domain has, for each of those that were looked at; settings don't change.
+    shown: BTreeMap<DomainNo, BTreeSet<(DomainNo, DomainNo)>>,
 }
 
 impl Borders {
@@ -57,10 +56,12 @@ impl Borders {
         }
     }
 
-    fn check(&self, world: &World, node: NodeNo, viewer: DomainNo, flavours: &[Flavour]) -> Checked {
+    fn check(&mut self, world: &World, node: NodeNo, viewer: DomainNo, flavours: &[Flavour]) -> Checked {
         for flavour in flavours {
             let Some(&owner) = self.origins.get(&flavour.origin) else { continue };
-            if !shows(world, world.domain(node), viewer, owner, MOST_BORDERS) {
+            let home = world.domain(owner);
+            let shown = self.shown.entry(home).or_insert_with(|| shown(world, home));
+            if !shown.contains(&(world.domain(node), viewer)) {
                 let (name, to) = (world.name(owner), &world.plan().domains[viewer as usize].name);
                 return wrong("invariant 5", node, format!("it shows {to} flavour {} of {name}", flavour.id));
             }
@@ -69,16 +70,29 @@ impl Borders {
     }
 }
 
-/// Says whether a domain shows a node's offers to another domain, by its settings and those of whom it has them from.
-fn shows(world: &World, by: DomainNo, to: DomainNo, owner: NodeNo, hops: u32) -> bool {
+/// Returns which domain shows which other what a domain has, by its settings and those of whom it has that from: however
+/// many borders it has come over, since what somebody remembers of a partner he may pass on.
+fn shown(world: &World, home: DomainNo) -> BTreeSet<(DomainNo, DomainNo)> {
     let plan = world.plan();
-    let are_partners = |a: DomainNo, b: DomainNo| plan.partners.contains(&(a.min(b), a.max(b)));
-    if hops == 0 || by == to || !are_partners(by, to) {
-        return false;
+    let mut partners: BTreeMap<DomainNo, Vec<DomainNo>> = BTreeMap::new();
+    for &(one, other) in &plan.partners {
+        partners.entry(one).or_default().push(other);
+        partners.entry(other).or_default().push(one);
     }
-    let (name, own) = (&plan.domains[to as usize].name, world.domain(owner) == by);
-    let mut rules = plan.domains[by as usize].config.discovery.expose.iter();
-    let has_rule = rules.any(|rule| rule.is_for(name) && (own || rule.resale));
-    let mut others = 0..plan.domains.len() as DomainNo;
-    has_rule && (own || others.any(|from| from != to && shows(world, from, by, owner, hops - 1)))
+    let has_rule = |by: DomainNo, to: DomainNo| {
+        let mut rules = plan.domains[by as usize].config.discovery.expose.iter();
+        let name = &plan.domains[to as usize].name;
+        rules.any(|rule| rule.is_for(name) && (by == home || rule.resale))
+    };
+    let mut shown = BTreeSet::new();
+    // Who has it, and from whom; the domain itself from nobody.
+    let mut had = vec![(home, home)];
+    while let Some((by, from)) = had.pop() {
+        for &to in partners.get(&by).into_iter().flatten() {
+            if to != from && has_rule(by, to) && shown.insert((by, to)) {
+                had.push((to, by));
+            }
+        }
+    }
+    shown
 }
