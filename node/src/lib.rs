@@ -21,6 +21,7 @@ pub mod measure;
 pub mod modules;
 pub mod net;
 pub mod open_files;
+pub mod processes;
 pub mod row;
 pub mod sandbox;
 pub mod store;

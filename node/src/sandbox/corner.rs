@@ -31,8 +31,9 @@ const MIB: u64 = 1 << 20;
 /// A corner of the machine.
 #[derive(Debug)]
 pub struct Corner {
-    holder: Child,
-    /// Held open: the holder ends with it.
+    /// Killed when this is dropped.
+    _holder: Child,
+    /// Held open: the holder ends with it, even where nobody is left to kill it.
     _input: ChildStdin,
     pid: u32,
     /// The directory that is a file system of its own, as the node sees it.
@@ -78,7 +79,7 @@ impl Corner {
             enter.extend(["--user", "--preserve-credentials"].map(OsString::from));
         }
         enter.push("--".into());
-        let this = Self { holder, _input: input, pid, dir: dir.to_owned(), enter };
+        let this = Self { _holder: holder, _input: input, pid, dir: dir.to_owned(), enter };
         // Whether one can look in from outside is another question than whether one may mount.
         fs::read_dir(this.outside(dir)).context("what is mounted there can not be seen")?;
         Ok(this)
@@ -125,10 +126,5 @@ impl Corner {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).context("can not clear the disk"),
             _ => Ok(()),
         }
-    }
-
-    /// Says whether its holder is still there.
-    pub fn holds(&mut self) -> bool {
-        matches!(self.holder.try_wait(), Ok(None))
     }
 }

@@ -31,9 +31,9 @@ const TAIL: usize = 12;
 #[derive(Debug)]
 pub struct Node {
     exe: PathBuf,
-    /// Its data directory, as it sees it itself, and as it is seen from here.
+    /// Its data directory as it is seen from here, and as it sees it itself.
     dir: PathBuf,
-    seen: PathBuf,
+    inner: PathBuf,
     log: PathBuf,
     running: Option<Running>,
     /// Where it listened when it first ran: others know it by these.
@@ -75,18 +75,18 @@ impl Output {
 
 impl Node {
     pub(super) fn new(exe: PathBuf, dir: PathBuf, log: PathBuf) -> Self {
-        let seen = dir.clone();
-        Self { exe, dir, seen, log, running: None, addresses: Vec::new(), id: String::new(), corner: None }
+        let inner = dir.clone();
+        Self { exe, dir, inner, log, running: None, addresses: Vec::new(), id: String::new(), corner: None }
     }
 
     /// Returns its data directory, as it is seen from here.
     pub fn dir(&self) -> &Path {
-        &self.seen
+        &self.dir
     }
 
     /// Has it live in a corner of its own, whose disk is its data directory. It has not been made yet.
     pub fn live_in(&mut self, corner: Corner) {
-        self.seen = corner.outside(&self.dir);
+        self.dir = corner.outside(&self.inner);
         self.corner = Some(corner);
     }
 
@@ -127,7 +127,7 @@ impl Node {
     /// # Errors
     /// When either is no TOML or the file can't be written.
     pub fn configure(&self, settings: &str) -> anyhow::Result<()> {
-        super::configure(&self.seen.join("config.toml"), settings)
+        super::configure(&self.dir.join("config.toml"), settings)
     }
 
     /// Returns the program with this node's data directory, ready to be given a command.
@@ -141,7 +141,7 @@ impl Node {
             }
             None => Command::new(&self.exe),
         };
-        command.arg("--data-dir").arg(&self.dir).env_remove("TOMBOLO_DATA_DIR");
+        command.arg("--data-dir").arg(&self.inner).env_remove("TOMBOLO_DATA_DIR");
         command.stdin(Stdio::null()).kill_on_drop(true);
         command
     }
@@ -268,7 +268,7 @@ impl Node {
         let log = append(&self.log)?;
         let mut command = self.program();
         command.args(["run", "--json"]).stdout(Stdio::piped()).stderr(log);
-        command.env("TOMBOLO_DIE", self.dir.join("die"));
+        command.env("TOMBOLO_DIE", self.inner.join("die"));
         for address in &self.addresses {
             // Without the peer id at its end.
             command.arg("--listen").arg(address.split("/p2p/").next().unwrap_or(address));
@@ -278,7 +278,7 @@ impl Node {
         let mut line = String::new();
         let read = timeout(PATIENCE, stdout.read_line(&mut line)).await;
         if !matches!(read, Ok(Ok(1..))) {
-            bail!("the daemon in {} does not get ready: {}", self.dir.display(), self.log());
+            bail!("the daemon in {} does not get ready: {}", self.inner.display(), self.log());
         }
         let ready = super::parse(&line)?;
         let text = |name: &str| ready.get(name).and_then(Value::as_str).map(str::to_owned);
@@ -286,7 +286,7 @@ impl Node {
         let api = text("api").context("the ready line names no API")?;
         let addresses = ready.get("addresses").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         self.addresses = addresses.iter().filter_map(Value::as_str).map(str::to_owned).collect();
-        let token = fs::read_to_string(self.seen.join("api.token")).context("can not read the API's token")?;
+        let token = fs::read_to_string(self.dir.join("api.token")).context("can not read the API's token")?;
         let door = Door::new(api, token.trim().to_owned())?;
         self.running = Some(Running { child, _stdout: stdout, door });
         Ok(())
@@ -297,7 +297,7 @@ impl Node {
     /// # Errors
     /// When the wish can't be written.
     pub fn at_deed(&self, when: &str, deed: &str) -> anyhow::Result<()> {
-        let (file, next) = (self.seen.join("die"), self.seen.join("die.next"));
+        let (file, next) = (self.dir.join("die"), self.dir.join("die.next"));
         fs::write(&next, format!("{when} {deed}"))
             .and_then(|()| fs::rename(&next, &file))
             .context("can not write a wish")
@@ -354,7 +354,7 @@ impl Node {
             return well(status?).with_context(|| self.log());
         }
         running.child.kill().await?;
-        bail!("the daemon in {} had to be killed: {}", self.dir.display(), self.log())
+        bail!("the daemon in {} had to be killed: {}", self.inner.display(), self.log())
     }
 
     /// Kills its daemon at once (SIGKILL), as a failing machine would.

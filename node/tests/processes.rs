@@ -1,0 +1,129 @@
+//! Scenarios acted out by real daemons: what must hold of them holds while they are killed, ended, stopped and out of room,
+//! and afterwards.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "processes/plans.rs"]
+mod plans;
+
+use std::ops::ControlFlow;
+
+use kernel::{Rng, Span};
+use node::processes::{Processes, Ran};
+use plans::{acts, arrivals, domain, exposing, fast, node};
+use rear_proto::membership::Role;
+use simulations::{
+    plan::{Act, Plan},
+    scenario::Where,
+};
+
+/// A domain of a supernode and three nodes, two of which offer something; each of them suffers something.
+fn small_city(seed: u64) -> Plan {
+    let mut rng = Rng::from_number(seed);
+    let length = Span::secs(18);
+    let (from, lasts) = (|rng: &mut Rng, at: u64| at + rng.below(1500), |rng: &mut Rng| Span(500 + rng.below(2500)));
+    let faults = vec![
+        (from(&mut rng, 2000), Act::Crash { node: 1, back_after: lasts(&mut rng) }),
+        (from(&mut rng, 5000), Act::Hold { side: vec![2], lasts: lasts(&mut rng) }),
+        (from(&mut rng, 7500), Act::Bounce { node: 3 }),
+        (from(&mut rng, 9000), Act::FullDisk { node: 1, lasts: Span::secs(4) }),
+        (from(&mut rng, 11_000), Act::Crash { node: 0, back_after: lasts(&mut rng) }),
+        (from(&mut rng, 14_000), Act::Crash { node: 2, back_after: lasts(&mut rng) }),
+    ];
+    Plan {
+        domains: vec![domain("city", fast())],
+        nodes: vec![
+            node("city/s1", 0, Role::Supernode, 0),
+            node("city/1", 0, Role::Node, 2),
+            node("city/2", 0, Role::Node, 2),
+            node("city/3", 0, Role::Node, 0),
+        ],
+        partners: Vec::new(),
+        arrivals: arrivals(&mut rng, &[0, 2, 3], 500, length, Where::Anywhere),
+        acts: acts(faults),
+        length,
+    }
+}
+
+/// Two domains that are partners; the provider's supernode is killed and comes back, and so is the consumer's.
+fn two_domains(seed: u64) -> Plan {
+    let mut rng = Rng::from_number(seed);
+    let length = Span::secs(15);
+    let from = |rng: &mut Rng, at: u64| at + rng.below(1500);
+    let faults = vec![
+        (from(&mut rng, 3000), Act::Crash { node: 2, back_after: Span(500 + rng.below(3000)) }),
+        (from(&mut rng, 9000), Act::Crash { node: 0, back_after: Span(500 + rng.below(2000)) }),
+    ];
+    Plan {
+        domains: vec![domain("alpha", fast()), domain("beta", exposing())],
+        nodes: vec![
+            node("alpha/s1", 0, Role::Supernode, 0),
+            node("alpha/1", 0, Role::Node, 0),
+            node("beta/s1", 1, Role::Supernode, 0),
+            node("beta/1", 1, Role::Node, 4),
+        ],
+        partners: vec![(0, 1)],
+        arrivals: arrivals(&mut rng, &[1], 600, length, Where::Abroad),
+        acts: acts(faults),
+        length,
+    }
+}
+
+async fn act(processes: Processes, name: &str, seed: u64, plan: &Plan) -> Ran {
+    let mut watch = |_| ControlFlow::Continue(());
+    let ran = processes.run(name, seed, plan, &mut watch).await.unwrap();
+    eprintln!("{name} {seed}: {}", serde_json::to_string(&ran.outcome).unwrap());
+    eprintln!("not run: {:?}; not as planned: {:?}", ran.outcome.measures.refusals, ran.left_out);
+    ran
+}
+
+fn processes() -> Processes {
+    Processes::of(env!("CARGO_BIN_EXE_tombolo")).quiet_within(Span::secs(90))
+}
+
+/// Acts a plan out, and checks that all held and that some of what was wanted ran.
+async fn holds(name: &str, seed: u64, plan: &Plan) {
+    let Ran { outcome, .. } = act(processes(), name, seed, plan).await;
+    assert!(outcome.violations.is_empty(), "{name}, seed {seed}: {:#?}", outcome.violations);
+    assert!(outcome.intents.running > 0, "{name}, seed {seed}: {:?}", outcome.intents);
+    assert_eq!(outcome.intents.total, plan.arrivals.len() as u64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_city_under_load_holds_while_each_of_its_nodes_suffers() {
+    for seed in [1, 2] {
+        holds("small city", seed, &small_city(seed)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_partners_hold_while_the_supernodes_between_them_are_killed() {
+    for seed in [1, 2] {
+        holds("two domains", seed, &two_domains(seed)).await;
+    }
+}
+
+/// This checks the checks: the daemons are all right, and what is read of them is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn daemons_that_lie_in_their_tables_are_found() {
+    let mut plan = small_city(3);
+    plan.acts.clear();
+    plan.arrivals.retain(|arrival| arrival.at < Span::secs(3));
+    plan.length = Span::secs(4);
+    let lying = processes().quiet_within(Span::secs(10)).through(|node, tables| match node {
+        // It shows all of it as available, however much is taken.
+        1 => tables.flavours.iter_mut().for_each(|flavour| flavour.available = flavour.base),
+        // It shows other bytes than those that were signed.
+        2 => tables.contracts.iter_mut().for_each(|contract| contract.digest = "another".to_owned()),
+        // It is never rid of what it routes.
+        3 => tables.routers += 1,
+        _ => {}
+    });
+    let Ran { outcome, .. } = act(lying, "lying", 3, &plan).await;
+    for (what, nodes) in [("invariant 1", &["city/1"][..]), ("invariant 3", &["city/3"])] {
+        let found: Vec<_> = outcome.violations.iter().filter(|it| it.what == what).collect();
+        assert!(!found.is_empty(), "{what}: {:#?}", outcome.violations);
+        assert!(found.iter().all(|it| nodes.contains(&it.node.as_str())), "{found:#?}");
+    }
+    assert!(outcome.violations.iter().any(|it| it.what == "invariant 4"), "{:#?}", outcome.violations);
+}
