@@ -23,8 +23,6 @@ use super::{
 };
 use crate::plan::NodeNo;
 
-/// The most relays that a channel can pass: more than there are borders.
-const MOST_RELAYS: usize = 8;
 /// How many bytes a question and its answer count for at a relay.
 const METERED: u64 = 64;
 
@@ -78,7 +76,7 @@ impl World {
             let refusal = Refusal::new(Code::Closed, "the far end does not know this contract");
             return self.answer_inside(at, from, waiter, way, FabricAnswer::Refused(refusal));
         };
-        if way.relays.len() >= MOST_RELAYS {
+        if way.relays.iter().any(|passed| passed.relay == at && passed.front == front) {
             return self.violate("channel", at, format!("the channel of {contract} goes round in circles"));
         }
         way.relays.push(Passed { relay: at, life: self.node(at).life, front, from });
