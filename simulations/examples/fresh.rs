@@ -50,6 +50,9 @@ fn main() {
             failed += 1;
             println!("{} does not hold: {}: {}", scenario.name, failure.violation.what, failure.violation.detail);
             println!("  repeat it: {}", command(&scenario.name, failure.outcome.seed, &trim));
+            if !failure.may_shrink() {
+                continue;
+            }
             let budget = Budget { runs: 200, time: time / 4, threads };
             let run = |seed, trim: &Trim, watch: &mut Watch<'_>| run::run(&scenario, seed, trim, watch);
             let shrunk = shrink_failure(&scenario, &run, &failure, &trim, budget, &mut || ControlFlow::Continue(()));

@@ -74,6 +74,13 @@ pub struct Failure {
     pub violation: Violation,
 }
 
+impl Failure {
+    /// Says whether a smaller run may fail in the same way. What is said in `[hold]` is said of the whole scenario.
+    pub fn may_shrink(&self) -> bool {
+        !self.violation.what.starts_with("hold.")
+    }
+}
+
 /// Runs a scenario for many seeds, until one fails or `on_progress` breaks.
 ///
 /// # Errors

@@ -184,7 +184,7 @@ impl Sim {
     fn shrink(&self, failure: &Failure, trim: &Trim) -> Smaller {
         let seed = failure.outcome.seed;
         let as_it_is = Smaller { outcome: failure.outcome.clone(), trim: trim.clone(), shrunk: None };
-        if self.args.no_shrink || trim.acts.is_some() || trim.arrivals.is_some() {
+        if self.args.no_shrink || !failure.may_shrink() || trim.acts.is_some() || trim.arrivals.is_some() {
             return as_it_is;
         }
         let (runs, time) = BUDGET;
