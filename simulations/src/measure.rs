@@ -400,3 +400,6 @@ fn into(buckets: &mut Vec<Vec<u32>>, at: usize, value: u32) {
     }
     buckets[at].push(value);
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,8 @@ use crate::{
 
 /// The most bands behind curves: with more, they would be all that one sees.
 const MOST_BANDS: usize = 12;
+/// The most points of a curve of intents: over an hour, one for more than a minute.
+const MOST_RATES: usize = 50;
 /// The most bars of a plot; the rest is one more.
 const MOST_BARS: usize = 10;
 /// The most domains of which each has a bar; more of them become a curve.
@@ -110,19 +112,38 @@ fn percentiles(
 
 fn intents(measures: &Measures) -> Result<Option<Figure>, PlotError> {
     let title = "Intents";
-    let rate = |name: &str| per_second(measures, name, 60.0);
-    let (ran, refused, failed) = (rate("ran"), rate("refused"), rate("failed"));
-    if [&ran, &refused, &failed].iter().all(|series| series.iter().all(|value| *value <= 0.0)) {
+    let mut lines = Vec::new();
+    let mut legend = Vec::new();
+    let mut below: Vec<(f64, f64)> = Vec::new();
+    for (name, colour) in [("ran", Colour::Green), ("refused", Colour::Orange), ("failed", Colour::Red)] {
+        let rates = per_minute(measures, series(measures, name));
+        // What never happened is no curve on top of another.
+        if rates.iter().all(|(_, rate)| *rate <= 0.0) {
+            continue;
+        }
+        let on_top = |(at, (time, rate)): (usize, (f64, f64))| (time, rate + below.get(at).map_or(0.0, |it| it.1));
+        below = rates.into_iter().enumerate().map(on_top).collect();
+        let points = below.iter().map(|(time, rate)| (*time, Some(*rate))).collect();
+        lines.push(Line { colour, points, filled: true });
+        legend.push((colour, name.to_owned()));
+    }
+    if lines.is_empty() {
         return Ok(None);
     }
-    let with_refused = piled(&ran, &refused);
-    let with_failed = piled(&with_refused, &failed);
-    let lines = [(Colour::Green, ran), (Colour::Orange, with_refused), (Colour::Red, with_failed)];
-    let lines = lines.into_iter().map(|(colour, values)| curve(measures, colour, &values, true)).collect();
     let svg = over_time(measures, title, Axis { label: text::number, most: None, by_factors: false }, lines)?;
-    let legend = [(Colour::Green, "ran"), (Colour::Orange, "refused"), (Colour::Red, "failed")];
-    let legend = legend.into_iter().map(|(colour, name)| (colour, name.to_owned())).collect();
     Ok(Some(Figure { title, note: "that came in a minute, and what became of them".to_owned(), legend, svg }))
+}
+
+/// Returns counts by buckets as rates, each for so many buckets that single intents do not show as peaks.
+fn per_minute(measures: &Measures, counts: &[f64]) -> Vec<(f64, f64)> {
+    let wide = counts.len().div_ceil(MOST_RATES).max(1);
+    let bucket = to_f64(measures.bucket.0.max(1)) / 1000.0;
+    let rate = |(at, part): (usize, &[f64])| {
+        let buckets = to_f64(part.len() as u64);
+        let middle = (to_f64((at * wide) as u64) + buckets / 2.0) * bucket;
+        (middle, part.iter().sum::<f64>() / buckets / bucket * 60.0)
+    };
+    counts.chunks(wide).enumerate().map(rate).collect()
 }
 
 fn utilisation(measures: &Measures) -> Result<Option<Figure>, PlotError> {
@@ -193,10 +214,6 @@ fn series<'a>(measures: &'a Measures, name: &str) -> &'a [f64] {
 fn per_second(measures: &Measures, name: &str, seconds: f64) -> Vec<f64> {
     let bucket = to_f64(measures.bucket.0.max(1)) / 1000.0;
     series(measures, name).iter().map(|value| value / bucket * seconds).collect()
-}
-
-fn piled(below: &[f64], on_top: &[f64]) -> Vec<f64> {
-    below.iter().zip(on_top).map(|(below, on_top)| below + on_top).collect()
 }
 
 /// Makes a curve of one value a bucket, each at the middle of its bucket.
@@ -311,13 +328,15 @@ fn cut_note(note: String, domains: usize) -> String {
 fn topology(measures: &Measures) -> Result<Option<Figure>, PlotError> {
     let title = "Topology";
     let places: Vec<_> = measures.domains.iter().map(|it| Place { name: it.name.clone(), nodes: it.nodes }).collect();
-    if places.is_empty() {
+    // One alone has no shape.
+    if places.len() < 2 {
         return Ok(None);
     }
-    let note = match (places.len(), measures.partners.len()) {
-        (1, _) => "one domain".to_owned(),
-        (domains, pairs) => format!("{domains} domains, as large as they have nodes; {pairs} pairs of partners"),
+    let pairs = match measures.partners.len() {
+        1 => "1 pair of partners".to_owned(),
+        pairs => format!("{pairs} pairs of partners"),
     };
+    let note = format!("{} domains, as large as they have nodes; {pairs}", places.len());
     let svg = plots::ring(title, &places, &measures.partners)?;
     Ok(Some(Figure { title, note, legend: Vec::new(), svg }))
 }

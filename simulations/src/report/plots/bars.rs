@@ -18,7 +18,7 @@ const THICK: i32 = 26;
 /// Where bars begin: left of it stand the names.
 const LEFT: i32 = 380;
 /// How much room there is for figures behind the bars.
-const RIGHT: i32 = 150;
+const RIGHT: i32 = 210;
 /// The most letters of a name: as many as fit.
 const NAME: usize = 32;
 

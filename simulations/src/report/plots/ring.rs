@@ -36,14 +36,12 @@ pub(crate) fn ring(about: &str, places: &[Place], partners: &[(u32, u32)]) -> Re
 
 #[allow(clippy::cast_precision_loss, reason = "places on a plot")]
 fn paint(area: &Area<'_>, places: &[Place], partners: &[(u32, u32)]) -> Result<(), Wrong> {
-    // A single domain stands in the middle.
-    let radius = if places.len() > 1 { RADIUS } else { 0.0 };
     let angle = |at: usize| TAU * at as f64 / places.len().max(1) as f64 - TAU / 4.0;
     let at = |angle: f64, radius: f64| (dots(MIDDLE.0 + radius * angle.cos()), dots(MIDDLE.1 + radius * angle.sin()));
     // The more lines there are, the fainter each is.
     let strength = (60.0 / partners.len().max(1) as f64).clamp(0.06, 0.8);
     for &(one, other) in partners {
-        let line = vec![at(angle(one as usize), radius), at(angle(other as usize), radius)];
+        let line = vec![at(angle(one as usize), RADIUS), at(angle(other as usize), RADIUS)];
         area.draw(&PathElement::new(line, Colour::Blue.rgb().mix(strength).stroke_width(2)))?;
     }
     let largest = places.iter().map(|place| place.nodes).max().unwrap_or(1).max(1);
@@ -51,20 +49,18 @@ fn paint(area: &Area<'_>, places: &[Place], partners: &[(u32, u32)]) -> Result<(
     let room = (TAU * RADIUS / places.len().max(1) as f64 / 2.2).min(44.0);
     for (index, place) in places.iter().enumerate() {
         let size = (f64::from(place.nodes) / f64::from(largest)).sqrt() * room;
-        let centre = at(angle(index), radius);
+        let centre = at(angle(index), RADIUS);
         area.draw(&Circle::new(centre, dots(size).max(3), Colour::Blue.rgb().filled()))?;
         if places.len() > NAMED {
             continue;
         }
-        let (direction, outside) = (angle(index), at(angle(index), radius + room + 18.0));
+        let (direction, outside) = (angle(index), at(angle(index), RADIUS + room + 18.0));
         let beside = match direction.cos() {
-            _ if places.len() == 1 => HPos::Center,
             x if x > 0.15 => HPos::Left,
             x if x < -0.15 => HPos::Right,
             _ => HPos::Center,
         };
         let style = letters(Colour::Ink).pos(Pos::new(beside, VPos::Center));
-        let outside = if places.len() == 1 { (centre.0, centre.1 + dots(room) + 30) } else { outside };
         area.draw(&Text::new(short(&place.name, NAME), outside, style))?;
     }
     Ok(())
