@@ -3,7 +3,8 @@
 //! | invariant | file | when |
 //! |---|---|---|
 //! | 1 no grant exceeds what was free; 9 no query visits a node twice | here | after each event that touched it |
-//! | save, then speak; one promise over one order | `promises.rs` | when a promise is decided, and when it leaves |
+//! | save, then speak; one order under a key, one promise over an order | `promises.rs` | when it is decided, or leaves |
+//! | a full disk promises nothing; what is promised lasts as long, unless nobody uses it | `promises.rs` | the same |
 //! | 2, 4 both parties agree, or both end within a lease | `parties.rs` | on contracts touched, and each second on those that live |
 //! | 5 what crosses a border is for those eyes | `borders.rs` | when it leaves |
 //! | the plain arithmetic of who holds what | `model.rs` | on allocations touched, and each second |
@@ -23,10 +24,11 @@ mod quiet;
 use std::collections::BTreeMap;
 
 use agent::{
-    Batch, Output,
+    Batch, Managers, Output,
     invariants::{Grants, Queries},
 };
-use kernel::{NodeId, QueryId, Span, Ticket, Time};
+use kernel::{FlavourId, NodeId, QueryId, Span, Ticket, Time};
+use rear::Book;
 use rear_proto::{Answer, Request, Table};
 
 use self::{borders::Borders, liveness::Liveness, model::Model, parties::Parties, promises::Promises};
@@ -75,6 +77,22 @@ struct Seller {
     queries: Queries,
     /// Which query each of its tickets is about, and whose.
     listing: BTreeMap<Ticket, (QueryId, NodeId)>,
+    /// How the account of each flavour stood at its epoch.
+    books: BTreeMap<FlavourId, Book>,
+}
+
+impl Seller {
+    /// A flavour that has changed has another epoch: others keep the newest, and would not hear of the change.
+    fn check_epochs(&mut self, node: NodeNo, managers: &Managers) -> Checked {
+        for book in managers.rear.books() {
+            let before = self.books.insert(book.flavour, book.clone());
+            if before.is_some_and(|before| before.epoch == book.epoch && before != book) {
+                let detail = format!("flavour {} has changed, and is still at epoch {}", book.flavour, book.epoch);
+                return wrong("epoch", node, detail);
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Auditor {
@@ -98,7 +116,7 @@ impl Auditor {
                 if let Request::List(list) = request {
                     self.nodes[*node as usize].listing.insert(*ticket, (list.query, world.id(*from)));
                 }
-                self.promises.asked(*node, *from, *ticket, request);
+                self.promises.asked(*node, *from, *ticket, request)?;
                 self.borders.asked(*node, *from, *ticket, world);
             }
             Seen::Left { node, output } => {
@@ -113,7 +131,7 @@ impl Auditor {
             }
             Seen::Deleted { node, intent } => self.liveness.deleted(world, *node, *intent),
             Seen::Born { node, .. } => {
-                self.parties.reborn();
+                self.parties.reborn(*node);
                 self.borders.born(world, *node);
                 self.model.born(world, *node);
                 self.liveness.born(world, *node);
@@ -121,6 +139,7 @@ impl Auditor {
             Seen::Died { node } => {
                 self.nodes[*node as usize] = Seller::default();
                 self.promises.died(*node);
+                self.parties.died(*node);
                 self.borders.died(*node);
                 self.liveness.died(*node);
             }
@@ -133,6 +152,7 @@ impl Auditor {
         }
         if world.now() >= self.next_sweep {
             self.next_sweep = world.now() + SWEEP;
+            self.promises.sweep(world)?;
             self.parties.sweep(world)?;
             self.model.sweep(world)?;
             self.liveness.sweep(world)?;
@@ -143,13 +163,14 @@ impl Auditor {
     /// After an event: on the node that it came to, on what it touched.
     fn settled(&mut self, world: &World, node: NodeNo, batch: &Batch) -> Checked {
         self.promises.decided(world, node, batch)?;
-        self.liveness.settled(world, node, batch);
+        self.liveness.settled(world, node, batch)?;
         let touched = |wanted: &[Table]| batch.rows.iter().any(|row| wanted.contains(&row.table));
         let Some(managers) = world.managers(node) else { return Ok(()) };
         if touched(&[Table::Allocations, Table::Flavours]) {
             if let Err(violation) = self.nodes[node as usize].grants.check(managers) {
                 return wrong("invariant 1", node, violation.what);
             }
+            self.nodes[node as usize].check_epochs(node, managers)?;
             // What runs has its capacity until it is gone.
             for instance in world.instances(node) {
                 if !managers.rear.living().any(|allocation| allocation.id == instance.allocation) {
@@ -159,6 +180,7 @@ impl Auditor {
         }
         if touched(&[Table::Contracts, Table::Renewals]) {
             self.parties.touched(world, node, batch)?;
+            self.promises.touched(world, node, batch)?;
         }
         self.model.settled(world, node, batch)
     }

@@ -70,12 +70,30 @@ impl Liveness {
     }
 
     /// After an event: on the intents that changed.
-    pub(super) fn settled(&mut self, world: &World, _node: NodeNo, batch: &Batch) {
+    pub(super) fn settled(&mut self, world: &World, _node: NodeNo, batch: &Batch) -> Checked {
         for output in &batch.outputs {
             if let Output::Changed(Watch::Intent(intent)) = output {
                 self.look(world, *intent);
+                self.check_pursued(world, intent)?;
             }
         }
+        Ok(())
+    }
+
+    /// Each replica of an intent that goes on has a place, or one is looked for, now or later.
+    fn check_pursued(&self, world: &World, intent: &IntentId) -> Checked {
+        let Some(followed) = self.intents.get(intent).filter(|it| !it.deleted && it.due.is_some()) else {
+            return Ok(());
+        };
+        let view = world.managers(followed.node).and_then(|managers| managers.orchestrator.intent(intent));
+        let gone = view.and_then(|view| view.workloads.into_iter().find(|workload| workload.status == "Gone"));
+        gone.map_or(Ok(()), |workload| {
+            wrong(
+                "liveness",
+                followed.node,
+                format!("{} of intent {intent} has no place, and none is looked for", workload.name),
+            )
+        })
     }
 
     fn look(&mut self, world: &World, intent: IntentId) {

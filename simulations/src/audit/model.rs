@@ -16,6 +16,9 @@ use crate::{plan::NodeNo, world::World};
 /// wait for a clock that is off.
 const ENDED_WITHIN: Span = Span::secs(100);
 
+/// How long after its time to purchase a hold may still be there.
+const LAPSED_WITHIN: Span = Span::secs(3);
+
 /// What every node has promised of its own.
 #[derive(Debug)]
 pub(super) struct Model {
@@ -29,6 +32,8 @@ struct Promise {
     part: Resources,
     /// The contract; none while it is a hold.
     contract: Option<ContractId>,
+    /// Until when it stands by itself, by its node's clock.
+    until: Time,
     /// When it ended, by the world's time.
     ended: Option<Time>,
 }
@@ -79,7 +84,7 @@ impl Model {
         let own = world.managers(node).is_some_and(|it| it.rear.books().any(|book| book.flavour == order.flavour));
         // A repeat of an answer that was given long ago promises nothing anew.
         if own && until > now {
-            let promise = Promise { flavour: order.flavour, part: order.partition, contract, ended: None };
+            let promise = Promise { flavour: order.flavour, part: order.partition, contract, until, ended: None };
             let before = self.nodes[node as usize].insert((order.buyer, order.key), promise);
             let ended = before.filter(|before| before.contract == contract).and_then(|before| before.ended);
             if let Some(promise) = self.nodes[node as usize].get_mut(&(order.buyer, order.key)) {
@@ -138,9 +143,23 @@ impl Model {
             if !self.nodes[node as usize].is_empty() && world.managers(node).is_some() {
                 self.end(world, node);
                 self.check(world, node)?;
+                self.check_holds(world, node)?;
             }
         }
         Ok(())
+    }
+
+    /// A hold that nobody has purchased in time is over, unless the node's clock has jumped lately.
+    fn check_holds(&self, world: &World, node: NodeNo) -> Checked {
+        let (now, config) = (world.clock(node), &world.plan().domains[world.domain(node) as usize].config.contract);
+        if now.since(world.jumped(node)) <= config.lease.times(2) {
+            return Ok(());
+        }
+        let is_over = |promise: &&Promise| promise.ended.is_none() && now.since(promise.until) > LAPSED_WITHIN;
+        match self.nodes[node as usize].values().find(is_over) {
+            None => Ok(()),
+            Some(promise) => wrong("holds", node, format!("it still holds {} of {}", promise.part, promise.flavour)),
+        }
     }
 
     /// When all is quiet, nobody has promised anything that stands.

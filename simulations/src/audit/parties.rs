@@ -25,8 +25,12 @@ pub(super) struct Parties {
     live: BTreeMap<ContractId, BTreeSet<NodeNo>>,
     /// Since when something that takes two is there at one node only, by the world's time.
     apart: BTreeMap<(NodeNo, ContractId, Apart), Time>,
+    /// What each contract backs, at its relay.
+    fronts: BTreeMap<Digest, ContractId>,
     /// Nodes of which nothing is said: they lie, or forgot.
     outlaws: BTreeSet<NodeNo>,
+    /// Whether a clock was ever off.
+    clocks_off: bool,
 }
 
 /// What it takes two for.
@@ -40,8 +44,14 @@ enum Apart {
 
 impl Parties {
     /// A node has come to life: it gives everybody a fresh lease, and is given one.
-    pub(super) fn reborn(&mut self) {
-        self.apart.clear();
+    pub(super) fn reborn(&mut self, node: NodeNo) {
+        let has = |contract: &ContractId| self.live.get(contract).is_some_and(|parties| parties.contains(&node));
+        self.apart.retain(|(at, contract, _), _| *at != node && !has(contract));
+    }
+
+    /// A node is down: what it was party to ends at the other within a lease.
+    pub(super) fn died(&mut self, node: NodeNo) {
+        self.apart.retain(|(at, ..), _| *at != node);
     }
 
     pub(super) fn struck(&mut self, world: &World, act: &Act) {
@@ -50,7 +60,10 @@ impl Parties {
                 self.outlaws.insert(*node);
             }
             // A clock that is off counts another lease.
-            Act::Skew { .. } => self.apart.clear(),
+            Act::Skew { .. } => {
+                self.apart.clear();
+                self.clocks_off = true;
+            }
             _ => {}
         }
         debug_assert!(self.outlaws.iter().all(|node| *node < world.count()));
@@ -59,8 +72,8 @@ impl Parties {
     /// Contracts were kept or changed at a node.
     pub(super) fn touched(&mut self, world: &World, node: NodeNo, batch: &Batch) -> Checked {
         let Some(managers) = world.managers(node) else { return Ok(()) };
-        for row in batch.rows.iter().filter(|row| row.table == Table::Contracts) {
-            let Some(id) = row.key.as_slice().try_into().ok().map(ContractId) else { continue };
+        for row in batch.rows.iter().filter(|row| matches!(row.table, Table::Contracts | Table::Renewals)) {
+            let Some(id) = row.key.first_chunk().copied().map(ContractId) else { continue };
             let Some(contract) = managers.contract.contract(&id) else {
                 self.gone(id, node);
                 continue;
@@ -78,6 +91,40 @@ impl Parties {
             } else {
                 self.gone(id, node);
             }
+            if !self.is_outlaw(world, &contract) {
+                self.check_joined(node, managers, &contract)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a relay has sold and what backs that live and end together, and what it sold ends first.
+    fn check_joined(&mut self, node: NodeNo, managers: &Managers, contract: &ContractView) -> Checked {
+        let front = match (contract.role, contract.backed_by) {
+            (Side::Provider, Some(back)) => {
+                self.fronts.insert(back, contract.id);
+                Some(contract.clone())
+            }
+            (Side::Provider, None) => None,
+            (Side::Consumer, _) => {
+                self.fronts.get(&contract.digest).and_then(|front| managers.contract.contract(front))
+            }
+        };
+        let Some(front) = front else { return Ok(()) };
+        let back = front.backed_by.and_then(|back| managers.contract.contract(&back.into()));
+        let lives = back.as_ref().is_some_and(|back| back.state.is_live());
+        if front.state.is_live() != lives && (lives || front.state.is_live()) {
+            let (ended, left) = if lives { ("it sold", "what backs that") } else { ("backs what it sold", "that") };
+            return wrong(
+                "invariant 4",
+                node,
+                format!("what {ended} has ended, and {left} lives: contract {}", front.id),
+            );
+        }
+        // The two ends are by two clocks.
+        let outlasts = back.is_some_and(|back| back.end < front.end);
+        if lives && outlasts && !self.clocks_off {
+            return wrong("nesting", node, format!("contract {} ends after what it rests on", front.id));
         }
         Ok(())
     }
@@ -110,7 +157,10 @@ impl Parties {
                 self.check_term(world, node, managers, &contract)?;
                 let other = if contract.role == Side::Consumer { contract.seller } else { contract.buyer };
                 let theirs = world.index(&other).and_then(|other| world.managers(other));
-                let Some(theirs) = theirs else { continue };
+                let Some(theirs) = theirs else {
+                    apart.insert((node, *id, Apart::Lives));
+                    continue;
+                };
                 if !theirs.contract.contract(id).is_some_and(|it| it.state.is_live()) {
                     apart.insert((node, *id, Apart::Lives));
                 }

@@ -1,9 +1,9 @@
 //! Save, then speak: what promises leaves only when it is on the disk; and over one order there is one promise.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use agent::{Batch, Output};
-use kernel::{ContractId, Digest, Key, NodeId, Ticket};
+use kernel::{ContractId, Digest, Key, NodeId, Span, Ticket, Time};
 use rear_proto::{Answer, Order, Request, Table};
 
 use super::{Checked, wrong};
@@ -11,6 +11,9 @@ use crate::{
     plan::{Act, NodeNo},
     world::World,
 };
+
+/// How much longer than it says a contract may stay without being used: a moment, for it is nobody else's to end it.
+const USED_WITHIN: Span = Span::millis(500);
 
 /// What was promised.
 #[derive(Debug, Default)]
@@ -20,29 +23,57 @@ pub(super) struct Promises {
     renewed: BTreeMap<(Digest, u32), Digest>,
     /// Which order each RELEASE is about.
     releases: BTreeMap<(NodeNo, Ticket), (NodeId, Key)>,
+    /// Which order was sent under each key.
+    ordered: BTreeMap<(NodeId, Key), Digest>,
+    /// Until when each contract was promised at first, by its seller's clock, and by how much each renewal makes it longer.
+    terms: BTreeMap<Digest, (Time, BTreeMap<u32, Span>)>,
+    /// Until when each contract must be in use, by the world's time, at its seller.
+    unused: BTreeSet<(Time, ContractId, NodeNo)>,
     /// Nodes whose disks forgot what they had promised.
     forgetful: Vec<NodeNo>,
+    /// Whether a clock was ever off.
+    clocks_off: bool,
 }
 
 impl Promises {
-    pub(super) fn asked(&mut self, node: NodeNo, _from: NodeNo, ticket: Ticket, request: &Request) {
+    /// What is asked: under one key there is one order.
+    pub(super) fn asked(&mut self, node: NodeNo, from: NodeNo, ticket: Ticket, request: &Request) -> Checked {
         if let Request::Release(release) = request {
             self.releases.insert((node, ticket), (release.buyer, release.key));
         }
+        if let Request::Reserve(reserve) = request
+            && let Some(order) = reserve.order.claimed()
+            && !self.forgetful.contains(&from)
+        {
+            let digest = reserve.order.digest();
+            let before = *self.ordered.entry(name(&order)).or_insert(digest);
+            if before != digest {
+                return wrong(
+                    "idempotency",
+                    from,
+                    format!("it orders {before} and then {digest} under key {}", order.key),
+                );
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn died(&mut self, node: NodeNo) {
         self.releases.retain(|(at, _), _| *at != node);
+        // What comes back gives everything a fresh lease.
+        self.unused.retain(|(_, _, at)| *at != node);
     }
 
     pub(super) fn struck(&mut self, act: &Act) {
-        if let Act::LostDisk { node, .. } = act {
-            self.forgetful.push(*node);
+        match act {
+            Act::LostDisk { node, .. } => self.forgetful.push(*node),
+            Act::Skew { .. } => self.clocks_off = true,
+            _ => {}
         }
     }
 
     /// What is decided: over one order one hold and one contract, and of each renewal one.
-    pub(super) fn decided(&mut self, _world: &World, node: NodeNo, batch: &Batch) -> Checked {
+    pub(super) fn decided(&mut self, world: &World, node: NodeNo, batch: &Batch) -> Checked {
         if self.forgetful.contains(&node) {
             return Ok(());
         }
@@ -56,6 +87,12 @@ impl Promises {
                         let detail = format!("sells at {}, over the ceiling of {}", contract.price, order.ceiling);
                         return wrong("price", node, detail);
                     }
+                    let ends = contract.start + contract.term;
+                    self.terms.entry(signed.digest()).or_insert_with(|| (ends, BTreeMap::new()));
+                    if !self.signed.contains_key(&name(&order)) {
+                        let due = world.now() + contract.activate_within + USED_WITHIN;
+                        self.unused.insert((due, signed.digest().into(), node));
+                    }
                     (self.signed.insert(name(&order), signed.digest()), signed.digest())
                 }
                 Answer::Reserved(signed) => {
@@ -63,7 +100,11 @@ impl Promises {
                     (self.held.insert(name(&order), signed.digest()), signed.digest())
                 }
                 Answer::Renewed(signed) => {
-                    let Some(ask) = signed.claimed().and_then(|renewal| renewal.ask.claimed()) else { continue };
+                    let Some(renewal) = signed.claimed() else { continue };
+                    let Some(ask) = renewal.ask.claimed() else { continue };
+                    if let Some((_, longer)) = self.terms.get_mut(&ask.contract) {
+                        longer.insert(ask.n, renewal.term);
+                    }
                     (self.renewed.insert((ask.contract, ask.n), signed.digest()), signed.digest())
                 }
                 _ => continue,
@@ -72,6 +113,42 @@ impl Promises {
                 && before != now
             {
                 return wrong("idempotency", node, format!("it promises {before} over an order, and then {now}"));
+            }
+            if before.0.is_none() && world.is_full(node) {
+                return wrong("full disk", node, format!("it promises {} all the same", before.1));
+            }
+        }
+        Ok(())
+    }
+
+    /// A contract lasts as long as was promised, by whoever counts.
+    pub(super) fn touched(&self, world: &World, node: NodeNo, batch: &Batch) -> Checked {
+        let Some(managers) = world.managers(node) else { return Ok(()) };
+        for row in batch.rows.iter().filter(|row| row.table == Table::Renewals) {
+            let id = row.key.first_chunk().copied().map(ContractId);
+            let Some(contract) = id.and_then(|id| managers.contract.contract(&id)) else { continue };
+            let Some((end, longer)) = self.terms.get(&contract.digest) else { continue };
+            let of_it = longer.iter().take_while(|(n, _)| usize::try_from(**n).is_ok_and(|n| n <= contract.renewals));
+            let end = of_it.fold(*end, |end, (_, term)| end + *term);
+            if contract.end != end {
+                let detail = format!("contract {} ends at {:?}, and {end:?} was promised", contract.id, contract.end);
+                return wrong("term", node, detail);
+            }
+        }
+        Ok(())
+    }
+
+    /// A contract that nobody uses in time is over.
+    pub(super) fn sweep(&mut self, world: &World) -> Checked {
+        while let Some(&(due, id, node)) = self.unused.first().filter(|(due, ..)| *due <= world.now()) {
+            self.unused.remove(&(due, id, node));
+            let contract = world.managers(node).and_then(|managers| managers.contract.contract(&id));
+            if contract.is_some_and(|it| it.state == contract::ContractState::Signed) && !self.clocks_off {
+                return wrong(
+                    "activation",
+                    node,
+                    format!("contract {id} lives, and nobody has come to use it in time"),
+                );
             }
         }
         Ok(())
@@ -86,7 +163,12 @@ impl Promises {
         }
         let is_kept = |table, key: Vec<u8>| world.disk(node).contains_key(&(table, key));
         let kept = match &reply.answer {
-            Answer::Contract(signed) => is_kept(Table::Contracts, ContractId::from(signed.digest()).0.to_vec()),
+            Answer::Contract(signed) => {
+                // At a relay, both that it sold and that behind it.
+                let backed_by = signed.claimed().and_then(|contract| contract.backed_by);
+                let mut both = std::iter::once(signed.digest()).chain(backed_by);
+                both.all(|digest| is_kept(Table::Contracts, ContractId::from(digest).0.to_vec()))
+            }
             Answer::Reserved(signed) => {
                 // A repeat may be answered when the hold is forgotten already.
                 let order = signed.claimed().and_then(|reserved| reserved.order.claimed());

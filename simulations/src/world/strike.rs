@@ -189,6 +189,11 @@ impl World {
         self.command(node, Command::Offer(Box::new(offer)), None);
     }
 
+    /// Says whether a node's disk has no room for promises.
+    pub fn is_full(&self, node: NodeNo) -> bool {
+        self.node(node).disk.full
+    }
+
     /// Returns when a node's clock last jumped, by itself.
     pub fn jumped(&self, node: NodeNo) -> Time {
         self.node(node).clock.jumped
