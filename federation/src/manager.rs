@@ -121,6 +121,8 @@ struct Peer {
     unanswered: u32,
     /// Which of its lives it is in, as its HELLO says.
     life: Option<[u8; 4]>,
+    /// Whether it was told whom this node knows.
+    introduced: bool,
     /// How often in a row it has not taken note of the partners that it was told.
     unnoted: u32,
 }

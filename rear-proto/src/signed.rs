@@ -8,6 +8,7 @@ use std::{
 
 use kernel::{Digest, NodeId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
+use serde_bytes::{ByteBuf, Bytes};
 
 use crate::{refusal::Refusal, wire::codec};
 
@@ -155,14 +156,16 @@ impl<T: fmt::Debug> fmt::Debug for Signed<T> {
 
 impl<T> Serialize for Signed<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        (&self.bytes, &self.signature[..]).serialize(serializer)
+        // As bytes, not as numbers one by one: the encoding is the same, at a tenth of the cost.
+        (Bytes::new(&self.bytes), Bytes::new(&self.signature)).serialize(serializer)
     }
 }
 
 impl<'de, T> Deserialize<'de> for Signed<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (bytes, signature) = <(Box<[u8]>, Vec<u8>)>::deserialize(deserializer)?;
-        let signature = signature.try_into().map_err(|_| serde::de::Error::custom("a signature has 64 bytes"))?;
+        let (bytes, signature) = <(ByteBuf, ByteBuf)>::deserialize(deserializer)?;
+        let signature = signature.into_vec().try_into().map_err(|_| serde::de::Error::custom("a signature has 64 bytes"))?;
+        let bytes = bytes.into_vec().into_boxed_slice();
         Ok(Self { bytes, signature, opened: OnceLock::new(), refused: OnceLock::new(), kind: PhantomData })
     }
 }

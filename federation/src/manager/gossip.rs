@@ -25,9 +25,15 @@ const MOST: usize = 32;
 type Acquaintance = (Signed<Certificate>, Vec<String>);
 
 impl Manager {
-    /// Returns as many members as fit, those that are here first, others each time; for members alone.
+    /// Returns as many members as fit, those that are here first, others each time; for members alone, and once for
+    /// each connection. Whoever comes later is told of those that are here, and looks for them.
     pub(super) fn acquaintances(&mut self, now: Time, to: &NodeId) -> Extensions {
         if !self.is_live(now, to) {
+            return Extensions::new();
+        }
+        if let Some(peer) = self.peers.get_mut(to)
+            && std::mem::replace(&mut peer.introduced, true)
+        {
             return Extensions::new();
         }
         let mut others: Vec<NodeId> = self
@@ -38,7 +44,7 @@ impl Manager {
             .collect();
         let turn = usize::try_from(self.rng.below(others.len() as u64)).unwrap_or(0);
         others.rotate_left(turn);
-        others.sort_by_key(|node| !self.peers.contains_key(node));
+        others.sort_by_cached_key(|node| !self.peers.contains_key(node));
         let mut told: Vec<Acquaintance> = Vec::new();
         // The list's own length takes a byte or three.
         let mut bytes = 3;

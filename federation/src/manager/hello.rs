@@ -107,6 +107,8 @@ impl Manager {
                 Ok(_) => wait,
             };
             peer.unanswered = peer.unanswered.saturating_add(1);
+            // Whom it was told of in it may not have come.
+            peer.introduced = false;
             self.timers.set_later(Timer::Hello(from), now, now + wait);
         }
     }
@@ -167,6 +169,7 @@ impl Manager {
         let (Some(life), Some(peer)) = (life, self.peers.get_mut(&node)) else { return };
         if peer.life.replace(life).is_some_and(|before| before != life) {
             peer.told = None;
+            peer.introduced = false;
             self.settle(now, node, out);
         }
     }
