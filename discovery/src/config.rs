@@ -76,7 +76,7 @@ pub struct Config {
     pub digest_shrink: Span,
     /// After which time partners are told again what is as it was; without a word for three times that, they ask.
     ///
-    /// With a hundred partners it is a small message in three seconds. It need not be oftener: a digest that was lost is
+    /// With a hundred partners it is one small message in two seconds. It need not be oftener: a digest that was lost is
     /// said again by itself, and one over a connection that has ended counts no more.
     pub digest_heartbeat: Span,
     /// What partners are shown, at a supernode; without a rule, nothing.
@@ -201,7 +201,7 @@ impl Default for Config {
             digests: true,
             digest_growth: Span::millis(100),
             digest_shrink: Span::secs(10),
-            digest_heartbeat: Span::secs(300),
+            digest_heartbeat: Span::secs(180),
             expose: Vec::new(),
             margin: Margin::default(),
             longest_life: Span::secs(600),
