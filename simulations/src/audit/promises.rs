@@ -29,6 +29,8 @@ pub(super) struct Promises {
     terms: BTreeMap<Digest, (Time, BTreeMap<u32, Span>)>,
     /// Until when each contract must be in use, by the world's time, at its seller.
     unused: BTreeSet<(Time, ContractId, NodeNo)>,
+    /// What each node has decided to promise, and has not said yet: when it dies, nobody will hear of it.
+    unsaid: BTreeSet<(NodeNo, Digest)>,
     /// Nodes whose disks forgot what they had promised.
     forgetful: Vec<NodeNo>,
     /// Whether a clock was ever off.
@@ -60,6 +62,14 @@ impl Promises {
 
     pub(super) fn died(&mut self, node: NodeNo) {
         self.releases.retain(|(at, _), _| *at != node);
+        let unsaid: BTreeSet<Digest> =
+            self.unsaid.extract_if(.., |(at, _)| *at == node).map(|(_, digest)| digest).collect();
+        if !unsaid.is_empty() {
+            // Asked again, it may promise something else.
+            self.held.retain(|_, digest| !unsaid.contains(digest));
+            self.signed.retain(|_, digest| !unsaid.contains(digest));
+            self.renewed.retain(|_, digest| !unsaid.contains(digest));
+        }
         // What comes back gives everything a fresh lease.
         self.unused.retain(|(_, _, at)| *at != node);
     }
@@ -114,6 +124,9 @@ impl Promises {
             {
                 return wrong("idempotency", node, format!("it promises {before} over an order, and then {now}"));
             }
+            if before.0.is_none() {
+                self.unsaid.insert((node, before.1));
+            }
             if before.0.is_none() && world.is_full(node) {
                 return wrong("full disk", node, format!("it promises {} all the same", before.1));
             }
@@ -158,6 +171,13 @@ impl Promises {
     pub(super) fn left(&mut self, world: &World, node: NodeNo, output: &Output) -> Checked {
         let Output::Reply { ticket, reply } = output else { return Ok(()) };
         let released = self.releases.remove(&(node, *ticket));
+        let said = match &reply.answer {
+            Answer::Contract(signed) => Some(signed.digest()),
+            Answer::Reserved(signed) => Some(signed.digest()),
+            Answer::Renewed(signed) => Some(signed.digest()),
+            _ => None,
+        };
+        said.map(|digest| self.unsaid.remove(&(node, digest)));
         if world.is_liar(node) {
             return Ok(());
         }
