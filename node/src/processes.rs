@@ -64,15 +64,8 @@ pub async fn run(
     trim: &Trim,
     watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> anyhow::Result<Ran> {
-    let plan = Plan::new(scenario, seed, trim)?;
     let program = std::env::current_exe().context("can not find the program itself")?;
-    let processes = Processes::of(program).quiet_within(scenario.quiet);
-    let mut ran = processes.run(&scenario.name, seed, &plan, watch).await?;
-    let hold = scenario.hold;
-    if hold.running > 0.0 || hold.within.is_some() || hold.stated_within.is_some() {
-        ran.left_out.push("hold: shares and times are not judged, as they are the machine's".to_owned());
-    }
-    Ok(ran)
+    Processes::of(program).act(scenario, seed, trim, watch).await
 }
 
 impl Processes {
@@ -93,9 +86,29 @@ impl Processes {
         self
     }
 
-    /// Leaves the daemons' data where it is at the end; the outcome's violations can then be looked into.
+    /// Leaves the daemons' data where it is when something did not hold, so that it can be looked into.
     pub const fn keeping_data(mut self) -> Self {
         self.keep = true;
         self
+    }
+
+    /// Acts a scenario out, as [`run`] does.
+    ///
+    /// # Errors
+    /// As of [`run`].
+    pub async fn act(
+        self,
+        scenario: &Scenario,
+        seed: u64,
+        trim: &Trim,
+        watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> anyhow::Result<Ran> {
+        let plan = Plan::new(scenario, seed, trim)?;
+        let mut ran = self.quiet_within(scenario.quiet).run(&scenario.name, seed, &plan, watch).await?;
+        let hold = scenario.hold;
+        if hold.running > 0.0 || hold.within.is_some() || hold.stated_within.is_some() {
+            ran.left_out.push("hold: shares and times are not judged, as they are the machine's".to_owned());
+        }
+        Ok(ran)
     }
 }

@@ -13,8 +13,8 @@ use node::processes::{Processes, Ran};
 use plans::{acts, arrivals, domain, exposing, fast, node};
 use rear_proto::membership::Role;
 use simulations::{
-    plan::{Act, Plan},
-    scenario::Where,
+    plan::{Act, Plan, Trim},
+    scenario::{Scenario, Where},
 };
 
 /// A domain of a supernode and three nodes, two of which offer something; each of them suffers something.
@@ -83,8 +83,8 @@ fn processes() -> Processes {
 
 /// Acts a plan out, and checks that all held and that some of what was wanted ran.
 async fn holds(name: &str, seed: u64, plan: &Plan) {
-    let Ran { outcome, .. } = act(processes(), name, seed, plan).await;
-    assert!(outcome.violations.is_empty(), "{name}, seed {seed}: {:#?}", outcome.violations);
+    let Ran { outcome, left_out } = act(processes().keeping_data(), name, seed, plan).await;
+    assert!(outcome.violations.is_empty(), "{name}, seed {seed}: {:#?}\n{left_out:?}", outcome.violations);
     assert!(outcome.intents.running > 0, "{name}, seed {seed}: {:?}", outcome.intents);
     assert_eq!(outcome.intents.total, plan.arrivals.len() as u64);
 }
@@ -111,10 +111,11 @@ async fn daemons_that_lie_in_their_tables_are_found() {
     plan.arrivals.retain(|arrival| arrival.at < Span::secs(3));
     plan.length = Span::secs(4);
     let lying = processes().quiet_within(Span::secs(10)).through(|node, tables| match node {
-        // It shows all of it as available, however much is taken.
-        1 => tables.flavours.iter_mut().for_each(|flavour| flavour.available = flavour.base),
-        // It shows other bytes than those that were signed.
-        2 => tables.contracts.iter_mut().for_each(|contract| contract.digest = "another".to_owned()),
+        // It shows all of it as available, however much is taken, and other bytes than those that were signed.
+        1 => {
+            tables.flavours.iter_mut().for_each(|flavour| flavour.available = flavour.base);
+            tables.contracts.iter_mut().for_each(|contract| contract.digest = "another".to_owned());
+        }
         // It is never rid of what it routes.
         3 => tables.routers += 1,
         _ => {}
@@ -126,4 +127,60 @@ async fn daemons_that_lie_in_their_tables_are_found() {
         assert!(found.iter().all(|it| nodes.contains(&it.node.as_str())), "{found:#?}");
     }
     assert!(outcome.violations.iter().any(|it| it.what == "invariant 4"), "{:#?}", outcome.violations);
+}
+
+/// A scenario as anybody writes it, with two faults that no process can have.
+const WRITTEN: &str = r#"# A village in which somebody is always away.
+length = "14s"
+quiet = "90s"
+
+[settings]
+contract = { lease = "2s", activate-within = "3s", purchase-within = "2s", capacity-back-within = "3s" }
+vfabric = { grace = "500ms" }
+rear = { settle = "1s" }
+
+[[domains]]
+name = "village"
+supernodes = 1
+nodes = 3
+offering = 0.7
+
+[[load]]
+per-second = 1.0
+cpu = "200m..500m"
+memory = "64Mi..128Mi"
+term = "1m"
+lives = "4s..8s"
+
+[[faults]]
+kind = "crash"
+every = "2s..4s"
+lasts = "500ms..2s"
+
+[[faults]]
+kind = "withdraw"
+at = "3s"
+lasts = "5s"
+
+[[faults]]
+kind = "skewed-clock"
+at = "5s"
+by = "1s"
+lasts = "2s"
+
+[hold]
+running = 0.5
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_written_scenario_is_acted_out_and_what_is_left_out_is_said() {
+    let scenario = Scenario::read("village", WRITTEN).unwrap();
+    let mut watch = |_| ControlFlow::Continue(());
+    let ran = processes().act(&scenario, 5, &Trim::default(), &mut watch).await.unwrap();
+    eprintln!("{}\n{:?}", serde_json::to_string(&ran.outcome).unwrap(), ran.left_out);
+    assert!(ran.outcome.violations.is_empty(), "{:#?}", ran.outcome.violations);
+    assert!(ran.outcome.intents.running > 0, "{:?}", ran.outcome.intents);
+    for said in ["skew (1): left out", "hold: shares"] {
+        assert!(ran.left_out.iter().any(|it| it.starts_with(said)), "{said}: {:?}", ran.left_out);
+    }
 }

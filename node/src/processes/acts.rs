@@ -12,12 +12,12 @@
 //!
 //! All else is left out, and said to be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kernel::Span;
 use rear::offer::Offer;
 use rear_proto::price::Money;
-use simulations::plan::{Act, NodeNo, Plan};
+use simulations::plan::{Act, Acted, NodeNo, Plan};
 
 use super::keeper::Order;
 
@@ -69,6 +69,14 @@ pub(crate) fn doings(plan: &Plan) -> (Vec<Doing>, Vec<String>) {
         What::Submit(_) | What::Delete(_) => doing.at < plan.length,
     });
     all.sort_by_key(|doing| doing.at);
+    // Who was down or out of room when it was to offer again does so at the end.
+    let withdraws = |acted: &Acted| if let Act::Withdraw { node, .. } = acted.act { Some(node) } else { None };
+    let withdrawn: BTreeSet<_> = plan.acts.iter().filter_map(withdraws).collect();
+    let at = all.last().map_or(plan.length, |last| last.at.max(plan.length));
+    all.extend(withdrawn.into_iter().filter_map(|node| {
+        let order = Order::Offer(offers(plan, node, 100));
+        Some(Doing { at, what: What::Order(usize::try_from(node).ok()?, order) })
+    }));
     let told = told.into_iter().map(|(name, (count, why))| format!("{name} ({count}): {why}")).collect();
     (all, told)
 }
@@ -149,7 +157,7 @@ fn offers(plan: &Plan, node: NodeNo, percent: u64) -> Vec<Offer> {
 #[cfg(test)]
 mod tests {
     use rear_proto::membership::Role;
-    use simulations::plan::{Acted, NodePlan};
+    use simulations::plan::NodePlan;
 
     use super::*;
 

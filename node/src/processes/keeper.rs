@@ -7,19 +7,25 @@
 use std::{
     process::ExitStatus,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use rear::offer::Offer;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
+    time::sleep,
 };
 
-use crate::sandbox::{Door, Node};
+use crate::sandbox::{Door, Node, Refused};
 
 /// How many orders may wait for a keeper: a plan orders a node about a few times in a minute.
 const ORDERS: usize = 4096;
+/// How often something is tried again that stands in the way of an order for a moment, and after which pause: whether a disk
+/// has room is found out once a second.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(250);
 /// A floor of free space, in MiB, that no disk has.
 const OVER_ANY: u64 = 1 << 40;
 
@@ -210,7 +216,16 @@ impl Kept {
     }
 
     async fn start(&mut self) -> anyhow::Result<()> {
-        self.node.start().await?;
+        let mut started = self.node.start().await;
+        for _ in 0..TRIES {
+            // While it was down, a connection of somebody else's may have been given the port on which others know it.
+            if started.is_ok() || !self.node.log().contains("in use") {
+                break;
+            }
+            sleep(PAUSE).await;
+            started = self.node.start().await;
+        }
+        started?;
         let life = self.node.door().map_or(Life::Down, Life::Up);
         self.seen.send_modify(|seen| *seen = Seen { life, number: seen.number + 1 });
         Ok(())
@@ -247,7 +262,13 @@ impl Kept {
     async fn offer(&self, offers: &[Offer]) -> anyhow::Result<()> {
         let Some(door) = self.node.door().filter(|_| !self.held) else { return Ok(()) };
         for offer in offers {
-            door.post("/v1/flavours", &json!(offer)).await?;
+            let body = json!(offer);
+            for _ in 0..TRIES {
+                if !is_for_later(door.post("/v1/flavours", &body).await)? {
+                    break;
+                }
+                sleep(PAUSE).await;
+            }
         }
         Ok(())
     }
@@ -256,7 +277,13 @@ impl Kept {
         let Some(door) = self.node.door().filter(|_| !self.held) else { return Ok(()) };
         let me: kernel::NodeId = self.node.id().parse()?;
         for offer in offers {
-            door.delete(&format!("/v1/flavours/{}", offer.flavour(&me))).await?;
+            let path = format!("/v1/flavours/{}", offer.flavour(&me));
+            for _ in 0..TRIES {
+                if !is_for_later(door.delete(&path).await)? {
+                    break;
+                }
+                sleep(PAUSE).await;
+            }
         }
         Ok(())
     }
@@ -274,5 +301,14 @@ impl Kept {
 
     fn find(&self, what: String) {
         self.findings.lock().unwrap_or_else(PoisonError::into_inner).push((self.number, what));
+    }
+}
+
+/// Says whether a daemon has no room for something yet; that it does not want it at all is no finding.
+fn is_for_later(answer: anyhow::Result<Value>) -> anyhow::Result<bool> {
+    let Err(error) = answer else { return Ok(false) };
+    match error.downcast_ref::<Refused>() {
+        Some(refused) => Ok(matches!(refused.reason.as_str(), "Storage" | "Overloaded")),
+        None => Err(error),
     }
 }

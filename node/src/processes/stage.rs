@@ -1,6 +1,12 @@
 //! The stage: builds the city, acts the plan out, and holds everything against what must be, during and at the end.
 
-use std::{collections::BTreeSet, ops::ControlFlow, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use futures::{
@@ -27,7 +33,7 @@ use super::{
 use crate::{
     audit,
     clock::Stopwatch,
-    sandbox::{Node, Refused},
+    sandbox::{Node, Refused, Sandbox},
 };
 
 /// How much longer than two leases what may be so for a while may be so: a lease for what comes back to become active
@@ -88,14 +94,18 @@ impl Processes {
             nodes.push(keeper.relieve().await?);
         }
         if is_whole {
-            end_and_audit(&eyes, nodes).await?;
+            end_and_audit(&eyes, &mut nodes).await?;
         }
         let mut outcome = outcome(plan, &eyes);
+        if !is_whole {
+            // Who stops a run from a terminal stops the daemons, too: that is no doing of theirs.
+            outcome.violations.retain(|violation| violation.what != "daemon");
+        }
         outcome.scenario = scenario.to_owned();
         outcome.seed = seed;
         outcome.wall_s = watch_all.elapsed().as_secs_f64();
-        if self.keep {
-            left_out.push(format!("the daemons' data is in {}", city.sandbox.keep().display()));
+        if self.keep && !outcome.violations.is_empty() {
+            left_out.push(keep(&nodes, city.sandbox)?);
         }
         Ok(Ran { outcome, left_out })
     }
@@ -307,7 +317,7 @@ fn name(arrival: &Arrival) -> String {
 }
 
 /// Ends all daemons, and audits their ledgers, each alone and each against all others'.
-async fn end_and_audit(eyes: &Eyes<'_>, mut nodes: Vec<Node>) -> anyhow::Result<()> {
+async fn end_and_audit(eyes: &Eyes<'_>, nodes: &mut [Node]) -> anyhow::Result<()> {
     let ended = join_all(nodes.iter_mut().map(Node::stop)).await;
     for (node, result) in ended.into_iter().enumerate() {
         if let Err(error) = result {
@@ -315,23 +325,45 @@ async fn end_and_audit(eyes: &Eyes<'_>, mut nodes: Vec<Node>) -> anyhow::Result<
         }
     }
     let ledgers: Vec<PathBuf> = nodes.iter().map(|node| node.dir().join("ledger")).collect();
+    let mut contracts = Vec::new();
     for (node, ledger) in ledgers.iter().enumerate() {
-        let others = ledgers.iter().enumerate().filter(|(other, _)| *other != node);
-        let against = [None].into_iter().chain(others.map(|(_, other)| Some(other.clone())));
-        let (ledger, against) = (ledger.clone(), against.collect::<Vec<_>>());
-        let reports = tokio::task::spawn_blocking(move || {
-            let audit = |other: Option<PathBuf>| audit::audit(&ledger, other.as_deref());
-            against.into_iter().map(audit).collect::<Vec<_>>()
-        });
-        for report in reports.await? {
-            match report {
-                Ok(report) if report.ok => {}
-                Ok(report) => eyes.find("audit", node, report.problems.join("; ")),
-                Err(error) => eyes.find("audit", node, format!("{error:#}")),
+        contracts.push(audited(eyes, node, ledger, None).await?);
+    }
+    for (node, ledger) in ledgers.iter().enumerate() {
+        for (other, against) in ledgers.iter().enumerate().filter(|(other, _)| *other != node) {
+            // A ledger without contracts does not tell whose it is, and would be taken for that of whomever all of the
+            // other's are with: it is held against those alone with whom its node was seen to deal.
+            let has = |node: usize| contracts.get(node).is_some_and(|count| *count > 0);
+            if has(node) && has(other) || eyes.auditor().have_dealt(node, other) {
+                audited(eyes, node, ledger, Some(against)).await?;
             }
         }
     }
     Ok(())
+}
+
+/// Audits a ledger, and returns how many contracts it has.
+async fn audited(eyes: &Eyes<'_>, node: usize, ledger: &Path, against: Option<&PathBuf>) -> anyhow::Result<usize> {
+    let (ledger, other) = (ledger.to_owned(), against.cloned());
+    let report = tokio::task::spawn_blocking(move || audit::audit(&ledger, other.as_deref())).await?;
+    let against = against.map(|other| format!("against {}: ", other.display())).unwrap_or_default();
+    match report {
+        Ok(report) if report.ok => return Ok(report.contracts),
+        Ok(report) => eyes.find("audit", node, format!("{against}{}", report.problems.join("; "))),
+        Err(error) => eyes.find("audit", node, format!("{against}{error:#}")),
+    }
+    Ok(0)
+}
+
+/// Leaves what the daemons wrote where it is, and says where.
+fn keep(nodes: &[Node], sandbox: Sandbox) -> anyhow::Result<String> {
+    for node in nodes.iter().filter(|node| node.corner().is_some()) {
+        // A small disk goes with the run.
+        let name = node.name();
+        fs::copy(node.dir().join("ledger"), sandbox.path().join(format!("{name}.ledger")))
+            .with_context(|| format!("can not keep the ledger of {name}"))?;
+    }
+    Ok(format!("the daemons' data is in {}", sandbox.keep().display()))
 }
 
 fn outcome(plan: &Plan, eyes: &Eyes<'_>) -> Outcome {

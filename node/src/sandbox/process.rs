@@ -84,6 +84,11 @@ impl Node {
         &self.dir
     }
 
+    /// Returns the name that it has in its sandbox.
+    pub fn name(&self) -> String {
+        self.inner.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
     /// Has it live in a corner of its own, whose disk is its data directory. It has not been made yet.
     pub fn live_in(&mut self, corner: Corner) {
         self.dir = corner.outside(&self.inner);

@@ -20,7 +20,6 @@ pub(crate) fn fast() -> agent::Config {
     config.contract.activate_within = Span::secs(3);
     config.contract.purchase_within = Span::secs(2);
     config.contract.repeat_after = Span::millis(200);
-    config.contract.answer_within = Span::secs(2);
     config.contract.capacity_back_within = Span::secs(3);
     config.vfabric.grace = Span::millis(500);
     config.vfabric.longest_retry = Span::millis(500);
@@ -99,7 +98,8 @@ pub(crate) fn arrivals(rng: &mut Rng, at: &[NodeNo], every: u64, length: Span, p
                 ..Resources::default()
             },
             term: Span::secs(600),
-            lives: Span(2000 + rng.below(6000)),
+            // The first of them as long as there is anything.
+            lives: if time < 2000 { length } else { Span(4000 + rng.below(5000)) },
             ceiling: None,
             place,
         });
