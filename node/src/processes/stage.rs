@@ -14,6 +14,7 @@ use futures::{
     stream::{FuturesUnordered, StreamExt as _},
 };
 use kernel::Span;
+use serde_json::Value;
 use simulations::{
     outcome::{DomainMeasures, Measures, Outcome},
     plan::{Arrival, Plan},
@@ -234,9 +235,26 @@ impl<'a> Act<'a> {
         if waited.await.is_err() {
             let unstated = self.eyes.crowd().unstated();
             for (node, what) in unstated {
+                let what = format!("{what}; {}", self.known(node).await);
                 self.eyes.find("liveness", node, what);
             }
         }
+    }
+
+    /// Says whom and what a node knows, for whoever wonders why it finds nothing.
+    async fn known(&self, node: usize) -> String {
+        let Some((door, _)) = self.eyes.watch(node).and_then(|watch| watch.door()) else {
+            return "its node is not there".to_owned();
+        };
+        let mut known = Vec::new();
+        for (table, fields) in [("peers", ["node", "connected"]), ("candidates", ["owner", "available"])] {
+            let rows = door.get(&format!("/v1/{table}")).await.unwrap_or_default();
+            let show =
+                |row: &Value| fields.map(|field| row.get(field).map(Value::to_string).unwrap_or_default()).join(" ");
+            let rows: Vec<_> = rows.as_array().into_iter().flatten().map(show).collect();
+            known.push(format!("{table}: [{}]", rows.join(", ")));
+        }
+        known.join(", ")
     }
 
     /// Deletes all that is left, and waits until it is gone.
