@@ -106,8 +106,8 @@ enum Due {
     Notice { at: NodeNo, of: NodeNo, conn: u64, act: u32 },
     Redial { node: NodeNo, life: u32, to: NodeNo, tries: u32 },
     Idle { a: NodeNo, b: NodeNo, conn: u64 },
-    Partner { place: usize },
-    Accept { accepter: NodeNo, token: Box<PartnerToken>, name: String },
+    Partner { place: usize, tries: u32 },
+    Accept { accepter: NodeNo, setup: Setup, token: Box<PartnerToken>, name: String },
     Arrival { number: u32 },
     Delete { number: u32 },
     Act { number: u32 },
@@ -401,9 +401,9 @@ impl World {
                 }
             }
             Due::Idle { a, b, conn } => self.idle(a, b, conn),
-            Due::Partner { place } => self.invite(place),
-            Due::Accept { accepter, token, name } => {
-                self.command(accepter, Command::PartnerAccept { token, name }, Some(Setup::Accepted { accepter }));
+            Due::Partner { place, tries } => self.invite(place, tries),
+            Due::Accept { accepter, setup, token, name } => {
+                self.command(accepter, Command::PartnerAccept { token, name }, Some(setup));
             }
             Due::Arrival { number } => self.submit(number),
             Due::Delete { number } => self.delete(number),
@@ -621,7 +621,7 @@ impl World {
         }
     }
 
-    /// A user deletes an intent, and waits with it while the node is down.
+    /// A user deletes an intent, waits with it while the node is down, and says so again where it died without an answer.
     fn delete(&mut self, number: u32) {
         let Some(arrival) = self.plan.arrivals.get(number as usize) else { return };
         let (node, intent) = (arrival.node, Self::intent(number));
@@ -632,7 +632,7 @@ impl World {
             return self.after(Span::secs(1), Due::Delete { number });
         }
         self.show(&Seen::Deleted { node, intent });
-        self.command(node, Command::Delete(intent), None);
+        self.command(node, Command::Delete(intent), Some(Setup::Deleted { number }));
     }
 
     // -- telling ----------------------------------------------------------------------------------------

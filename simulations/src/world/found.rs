@@ -21,13 +21,18 @@ const INVITED: Span = Span::secs(3600);
 /// How much later the operators of each next pair of partners begin: so many HELLOs and descriptions at once are nobody's story.
 const BETWEEN_PARTNERS: Span = Span::millis(2);
 
+/// How often operators try to become partners.
+const MOST_TRIES: u32 = 20;
+
 /// What the world waits for with a command.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Setup {
-    /// An invitation to become a partner.
-    Invited { accepter: NodeNo, inviter: DomainNo },
+    /// An invitation to become a partner: which pair of the plan, who is to take it up, and how often it was tried.
+    Invited { place: usize, accepter: NodeNo, tries: u32 },
     /// That it is taken up.
-    Accepted { accepter: NodeNo },
+    Accepted { place: usize, accepter: NodeNo, tries: u32 },
+    /// That an intent, by its number in the plan, is being deleted.
+    Deleted { number: u32 },
 }
 
 /// Makes the nodes of a plan.
@@ -165,33 +170,41 @@ impl World {
         let mut at = from;
         for place in 0..self.plan.partners.len() {
             at = at.plus(BETWEEN_PARTNERS);
-            self.after(at, Due::Partner { place });
+            self.after(at, Due::Partner { place, tries: 1 });
         }
         at.plus(Span::secs(5))
     }
 
     /// The operators of two domains begin to make them partners.
-    pub(super) fn invite(&mut self, place: usize) {
+    pub(super) fn invite(&mut self, place: usize, tries: u32) {
         let (inviter, accepter) = self.plan.partners[place];
         let first = |domain| {
             self.plan.nodes.iter().position(|node| node.domain == domain).and_then(|at| NodeNo::try_from(at).ok())
         };
         let (Some(node), Some(with)) = (first(inviter), first(accepter)) else { return };
         let name = self.plan.domains[accepter as usize].name.clone();
-        let setup = Setup::Invited { accepter: with, inviter };
+        let setup = Setup::Invited { place, accepter: with, tries };
         self.command(node, Command::PartnerInvite { name, ttl: INVITED }, Some(setup));
     }
 
     /// A command is answered.
     pub(super) fn answered(&mut self, setup: Option<Setup>, result: Result<Response, Refusal>) {
         match (setup, result) {
-            (None, _) | (Some(Setup::Accepted { .. }), Ok(_)) => {}
-            (Some(Setup::Invited { accepter, inviter }), Ok(Response::PartnerInvited(token))) => {
+            (None | Some(Setup::Deleted { .. }), _) | (Some(Setup::Accepted { .. }), Ok(_)) => {}
+            (Some(Setup::Invited { place, accepter, tries }), Ok(Response::PartnerInvited(token))) => {
+                let (inviter, _) = self.plan.partners[place];
                 let name = self.plan.domains[inviter as usize].name.clone();
                 // A person carries the token over.
-                self.after(Span::millis(10), Due::Accept { accepter, token, name });
+                let setup = Setup::Accepted { place, accepter, tries };
+                self.after(Span::millis(10), Due::Accept { accepter, setup, token, name });
             }
-            (Some(Setup::Invited { accepter, .. } | Setup::Accepted { accepter }), other) => {
+            // On a bad line it may take several.
+            (Some(Setup::Invited { place, tries, .. } | Setup::Accepted { place, tries, .. }), _)
+                if tries < MOST_TRIES =>
+            {
+                self.after(Span::secs(1), Due::Partner { place, tries: tries + 1 });
+            }
+            (Some(Setup::Invited { accepter, .. } | Setup::Accepted { accepter, .. }), other) => {
                 self.violate("setup", accepter, format!("no partners: {other:?}"));
             }
         }

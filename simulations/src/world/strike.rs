@@ -5,7 +5,7 @@ use kernel::{Span, Time};
 use rear::offer::Offer;
 use rear_proto::{Money, Table};
 
-use super::{Due, World};
+use super::{Due, World, found::Setup};
 use crate::{
     observe::Seen,
     plan::{Act, NodeNo},
@@ -159,7 +159,10 @@ impl World {
     }
 
     fn died(&mut self, node: NodeNo, kept: usize, back_after: Option<Span>) {
+        let deletes: Vec<u32> =
+            self.node(node).now.commands.values().filter_map(|setup| setup.and_then(deleted)).collect();
         self.node_mut(node).end(kept);
+        deletes.into_iter().for_each(|number| self.after(Span::secs(1), Due::Delete { number }));
         self.trace.mix(super::trace::Mark::Life, self.now, [node, 0], &[]);
         self.show(&Seen::Died { node });
         match back_after.filter(|after| self.age().plus(*after) < self.plan.length.plus(Span::secs(60))) {
@@ -197,6 +200,14 @@ impl World {
     /// Returns when a node's clock last jumped, by itself.
     pub fn jumped(&self, node: NodeNo) -> Time {
         self.node(node).clock.jumped
+    }
+}
+
+/// Returns which intent of the plan was being deleted.
+const fn deleted(setup: Setup) -> Option<u32> {
+    match setup {
+        Setup::Deleted { number } => Some(number),
+        Setup::Invited { .. } | Setup::Accepted { .. } => None,
     }
 }
 
