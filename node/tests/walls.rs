@@ -229,7 +229,7 @@ fn no_runtime_network_or_disk_stands_below_what_decides() {
 }
 
 /// The crates that have a switch for planted bugs: where it is, and where it is turned on for a test.
-const PLANTED: &[&str] = &["kernel", "simulations"];
+const PLANTED: &[&str] = &["kernel", "simulations", "node"];
 
 /// Does not compile where a bug is planted, for then it is no constant.
 const NO_BUG: () = {

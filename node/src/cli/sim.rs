@@ -4,6 +4,7 @@
 
 mod bar;
 mod choice;
+mod real;
 mod show;
 mod trace;
 
@@ -78,6 +79,30 @@ pub(crate) struct SimArgs {
     /// Write all that happens, a line each, into this file
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
+    /// Where it is acted out
+    #[arg(long, value_name = "WHERE", default_value = "world")]
+    on: On,
+    /// Run with a mistake in the code, which some run must find
+    #[cfg(feature = "planted")]
+    #[arg(long, hide = true, value_name = "BUG", value_parser = bug)]
+    plant: Option<kernel::planted::Bug>,
+}
+
+/// Where a scenario is acted out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum On {
+    /// In virtual time: the same seed is the same run.
+    World,
+    /// With real daemons on this machine, in real time: for small and short scenarios.
+    Processes,
+}
+
+/// Reads the name of a bug.
+#[cfg(feature = "planted")]
+fn bug(name: &str) -> Result<kernel::planted::Bug, String> {
+    let names = || kernel::planted::Bug::ALL.iter().map(|bug| bug.name()).collect::<Vec<_>>().join(", ");
+    let bug = kernel::planted::Bug::ALL.iter().copied().find(|bug| bug.name() == name);
+    bug.ok_or_else(|| format!("it is one of {}", names()))
 }
 
 /// Runs what was typed, on a thread of its own, until it ends or somebody has had enough.
@@ -88,6 +113,9 @@ pub(crate) async fn sim(global: &Global, args: SimArgs) -> anyhow::Result<()> {
     }
     let scenario = choice::scenario(&word, &args)?;
     let json = global.json();
+    if args.on == On::Processes {
+        return real::act(&word, &scenario, &args.trim(), &args, json).await;
+    }
     let enough = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&enough);
     let mut work = tokio::task::spawn_blocking(move || Sim { word, scenario, args, json, enough: told }.run());
@@ -118,9 +146,20 @@ struct Smaller {
     shrunk: Option<Shrunk>,
 }
 
+impl SimArgs {
+    fn trim(&self) -> Trim {
+        Trim {
+            nodes: self.nodes,
+            length: self.length,
+            acts: self.acts.clone().map(Indices::into_inner),
+            arrivals: self.arrivals.clone().map(Indices::into_inner),
+        }
+    }
+}
+
 impl Sim {
     fn run(&self) -> anyhow::Result<()> {
-        let trim = self.trim();
+        let trim = self.args.trim();
         let seeds = self.args.seed..self.args.seed.saturating_add(self.args.seeds.unwrap_or(1));
         if !self.json {
             show::begin(&self.scenario, &seeds, &trim)?;
@@ -143,22 +182,15 @@ impl Sim {
         self.verdict(&found, &seeds)
     }
 
-    fn trim(&self) -> Trim {
-        Trim {
-            nodes: self.args.nodes,
-            length: self.args.length,
-            acts: self.args.acts.clone().map(Indices::into_inner),
-            arrivals: self.args.arrivals.clone().map(Indices::into_inner),
-        }
-    }
-
     fn threads(&self) -> usize {
         self.args.threads.map_or_else(search::processors, usize::from)
     }
 
     /// Runs once.
-    fn once(&self, seed: u64, trim: &Trim, watch: &mut Watch<'_>) -> Result<Outcome, PlanError> {
-        run::run(&self.scenario, seed, trim, watch)
+    fn once(&self, seed: u64, trim: &Trim, trace: Option<&Trace>, watch: &mut Watch<'_>) -> Result<Outcome, PlanError> {
+        #[cfg(feature = "planted")]
+        let _planted = self.args.plant.map(kernel::planted::plant);
+        run::traced(&self.scenario, seed, trim, trace.map(Trace::reader), watch)
     }
 
     fn has_enough(&self) -> ControlFlow<()> {
@@ -168,7 +200,7 @@ impl Sim {
     fn search(&self, seeds: Range<u64>, trim: &Trim, trace: Option<&Trace>) -> anyhow::Result<Found> {
         let bar = Bar::searching(seeds.end - seeds.start);
         let found = search::search_with(
-            &|seed, watch: &mut Watch<'_>| run::traced(&self.scenario, seed, trim, trace.map(Trace::reader), watch),
+            &|seed, watch: &mut Watch<'_>| self.once(seed, trim, trace, watch),
             seeds,
             self.threads(),
             &mut |stand| {
@@ -192,7 +224,7 @@ impl Sim {
         let bar = Bar::shrinking();
         let shrunk = search::shrink_failure(
             &self.scenario,
-            &|seed, trim: &Trim, watch: &mut Watch<'_>| self.once(seed, trim, watch),
+            &|seed, trim: &Trim, watch: &mut Watch<'_>| self.once(seed, trim, None, watch),
             failure,
             trim,
             budget,
@@ -200,7 +232,7 @@ impl Sim {
         );
         bar.clear();
         let again = search::search_with(
-            &|seed, watch: &mut Watch<'_>| self.once(seed, &shrunk.trim, watch),
+            &|seed, watch: &mut Watch<'_>| self.once(seed, &shrunk.trim, None, watch),
             seed..seed + 1,
             1,
             &mut |_| ControlFlow::Continue(()),
@@ -217,7 +249,7 @@ impl Sim {
         let failed = found.failed.as_ref().map(|failure| &failure.outcome);
         let runs: Vec<Outcome> = failed.into_iter().chain(&found.stopped).chain(&found.outcomes).cloned().collect();
         let Some(shown) = runs.first() else { return Ok(None) };
-        let trim = self.trim();
+        let trim = self.args.trim();
         let without = self.without_digests(shown.seed, &trim);
         Ok(Some(report::write(dir, &runs, without.as_ref(), &self.command(shown.seed, &trim))?))
     }
@@ -241,8 +273,16 @@ impl Sim {
     }
 
     fn command(&self, seed: u64, trim: &Trim) -> String {
-        let digests = if self.args.no_digests { " --no-digests" } else { "" };
-        format!("{}{digests}", search::command(&self.word, seed, trim))
+        let mut command = search::command(&self.word, seed, trim);
+        if self.args.no_digests {
+            command.push_str(" --no-digests");
+        }
+        #[cfg(feature = "planted")]
+        if let Some(bug) = self.args.plant {
+            command.push_str(" --plant ");
+            command.push_str(bug.name());
+        }
+        command
     }
 
     fn tell(&self, found: &Found, smaller: Option<&Smaller>, seeds: &Range<u64>) -> anyhow::Result<()> {
@@ -272,7 +312,7 @@ impl Sim {
     }
 
     fn as_json(&self, found: &Found, smaller: Option<&Smaller>, seeds: &Range<u64>) -> anyhow::Result<Value> {
-        let trim = self.trim();
+        let trim = self.args.trim();
         let failed = found.failed.as_ref().map(|failure| self.simulation(&failure.outcome, &trim)).transpose()?;
         let mut value = if self.args.seeds.is_some() {
             let count = seeds.end - seeds.start;
@@ -293,21 +333,14 @@ impl Sim {
         Ok(value)
     }
 
-    /// Returns a run as others rely on it, with the command that repeats it.
     fn simulation(&self, outcome: &Outcome, trim: &Trim) -> anyhow::Result<Value> {
-        let measures = &outcome.measures;
-        let value = serde_json::to_value(outcome)?;
-        let value = with(value, "figures", Some(serde_json::to_value(outcome.figures())?));
-        let value = with(value, "refusals", Some(serde_json::to_value(&measures.refusals)?));
-        let value = with(value, "bytesPerNode", Some(measures.bytes_per_node.into()));
-        Ok(with(value, "command", Some(self.command(outcome.seed, trim).into())))
+        simulation(outcome, &self.command(outcome.seed, trim))
     }
 
     /// Says how it ends: well, with what did not hold, or before its end.
     fn verdict(&self, found: &Found, seeds: &Range<u64>) -> anyhow::Result<()> {
         if let Some(failure) = &found.failed {
-            let (seed, Violation { what, detail, .. }) = (failure.outcome.seed, &failure.violation);
-            bail!("{} does not hold for seed {seed}: {what}: {}", self.scenario.name, terminal::clean(detail));
+            judge(&failure.outcome)?;
         }
         let count = seeds.end - seeds.start;
         if found.passed < count {
@@ -323,4 +356,21 @@ fn with(mut object: Value, name: &str, value: Option<Value>) -> Value {
         map.insert(name.to_owned(), value);
     }
     object
+}
+
+/// Returns a run as others rely on it, with the command that repeats it.
+fn simulation(outcome: &Outcome, command: &str) -> anyhow::Result<Value> {
+    let measures = &outcome.measures;
+    let value = serde_json::to_value(outcome)?;
+    let value = with(value, "figures", Some(serde_json::to_value(outcome.figures())?));
+    let value = with(value, "refusals", Some(serde_json::to_value(&measures.refusals)?));
+    let value = with(value, "bytesPerNode", Some(measures.bytes_per_node.into()));
+    Ok(with(value, "command", Some(command.into())))
+}
+
+/// Says what did not hold in a run.
+fn judge(outcome: &Outcome) -> anyhow::Result<()> {
+    let Some(Violation { what, detail, .. }) = outcome.violations.first() else { return Ok(()) };
+    let (scenario, seed) = (terminal::clean(&outcome.scenario), outcome.seed);
+    bail!("{scenario} does not hold for seed {seed}: {what}: {}", terminal::clean(detail));
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use simulations::search::Stand;
+use simulations::{run::Progress, search::Stand};
 
 /// Into how many parts the way is divided.
 const PARTS: u64 = 10_000;
@@ -51,6 +51,12 @@ impl Bar {
         let rate = stand.events as f64 / seconds;
         self.0.set_prefix(format!("{} of {} seeds held", stand.passed, stand.of));
         self.0.set_message(format!("{} events/s", super::show::thousands(rate as u64)));
+    }
+
+    /// Shows how far one run is.
+    pub(super) fn show_one(&self, progress: &Progress) {
+        self.0.set_position(progress.age.0.saturating_mul(PARTS) / progress.of.0.max(1));
+        self.0.set_message(format!("{} events", super::show::thousands(progress.events)));
     }
 
     /// Takes it away.

@@ -77,6 +77,11 @@ pub(super) fn outcome(outcome: &Outcome) -> io::Result<()> {
     row("trace", &outcome.trace_hash)
 }
 
+/// Says what of a scenario was not acted out.
+pub(super) fn left_out(what: &[String]) -> io::Result<()> {
+    what.iter().try_for_each(|what| row("left out", &clean(what)))
+}
+
 /// Says that all held, in so many runs.
 pub(super) fn held(passed: u64) -> io::Result<()> {
     let what = if passed == 1 { "all held".to_owned() } else { format!("all held for {} seeds", thousands(passed)) };
