@@ -14,6 +14,8 @@ pub mod measure;
 pub mod observe;
 pub mod outcome;
 pub mod plan;
+#[cfg(feature = "planted")]
+pub mod planted;
 pub mod report;
 pub mod run;
 pub mod scenario;

@@ -18,6 +18,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("liar", include_str!("../scenarios/liar.toml")),
     ("price-war", include_str!("../scenarios/price-war.toml")),
     ("catalogue-market", include_str!("../scenarios/catalogue-market.toml")),
+    ("bad-day", include_str!("../scenarios/bad-day.toml")),
     ("resellers", include_str!("../scenarios/resellers.toml")),
     ("hundred-domains", include_str!("../scenarios/hundred-domains.toml")),
     ("ten-thousand-nodes", include_str!("../scenarios/ten-thousand-nodes.toml")),

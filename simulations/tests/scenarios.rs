@@ -67,6 +67,7 @@ scenarios! {
     all_holds_among_liars: "liar", 200 nodes, 60 min, 4 seeds;
     all_holds_in_a_price_war: "price-war", 200 nodes, 60 min, 4 seeds;
     all_holds_in_a_market_of_catalogues: "catalogue-market", 200 nodes, 60 min, 4 seeds;
+    all_holds_on_a_bad_day: "bad-day", 200 nodes, 60 min, 4 seeds;
     all_holds_among_resellers: "resellers", 200 nodes, 60 min, 4 seeds;
     all_holds_among_a_hundred_domains: "hundred-domains", 200 nodes, 5 min, 2 seeds;
     all_holds_among_ten_thousand_nodes: "ten-thousand-nodes", 500 nodes, 5 min, 2 seeds;
