@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use agent::{Agent, Managers, invariants};
 use simulations::outcome::Violation;
 
-use crate::{founding::remember, machine::Machine, users::Wish};
+use crate::{founding::remember, machine::Machine, users::Wish, world::Setting};
 
 /// While the world runs: what is durable at one party of a contract never contradicts what is at the other.
 ///
@@ -49,13 +49,15 @@ pub(crate) fn at_the_end(machines: &[Arc<Machine>], age: Duration, violations: &
     }
 }
 
-/// Every intent that came has ended in a stated state, and at least this share of them ran.
-pub(crate) fn liveness(wishes: &[Wish], age: Duration, share: f64, violations: &mut Vec<Violation>) {
+/// Every intent that came and was wanted for long enough has ended in a stated state, and at least a share of all ran.
+pub(crate) fn liveness(wishes: &[Wish], age: Duration, setting: &Setting, violations: &mut Vec<Violation>) {
     let ran = wishes.iter().filter(|wish| wish.ran_at_ms.is_some()).count();
-    if (ran as f64) < share * wishes.len() as f64 {
+    if (ran as f64) < setting.running * wishes.len() as f64 {
         violations.push(violation("running", age, "", format!("{ran} of {} intents came to run", wishes.len())));
     }
-    for wish in wishes.iter().filter(|wish| wish.ran_at_ms.is_none() && wish.reason.is_none()) {
+    let within = setting.stated_within.to_std();
+    let is_open = |wish: &&Wish| wish.ran_at_ms.is_none() && wish.reason.is_none() && wish.lives >= within;
+    for wish in wishes.iter().filter(is_open) {
         let detail = format!("intent {} never ran, and nobody says why: {:?}", wish.number, wish.phase);
         violations.push(violation("liveness", age, &wish.node, detail));
     }

@@ -42,6 +42,8 @@ pub struct Wish {
     pub page: Option<String>,
     /// How far it had come when it was last looked at.
     pub phase: Option<Phase>,
+    /// For how long its user wants it.
+    pub lives: Duration,
     /// Whether it was deleted.
     pub deleted: bool,
 }

@@ -80,7 +80,12 @@ pub struct Setting {
     pub pace: Pace,
     /// The least share of the intents that must come to run, from 0 to 1.
     pub running: f64,
+    /// The longest that an intent may live without having run, failed, or been refused.
+    pub stated_within: Span,
 }
+
+/// What is enough for a few tries where clocks run out within seconds.
+const STATED_WITHIN: Span = Span::secs(60);
 
 impl Setting {
     /// Makes the setting of a scenario for a seed; `trim` says what of it is left out.
@@ -95,6 +100,7 @@ impl Setting {
             disks: scenario.disks,
             pace: Pace { quiet: scenario.quiet, ..Pace::default() },
             running: scenario.hold.running,
+            stated_within: scenario.hold.stated_within.unwrap_or(STATED_WITHIN),
         })
     }
 }
@@ -132,7 +138,7 @@ pub fn run(setting: &Setting, seed: u64, text: Option<Text>) -> anyhow::Result<R
     world.end()?;
     audit::at_the_end(&world.machines, world.age(), &mut violations);
     let wishes = world.wishes();
-    audit::liveness(&wishes, world.age(), setting.running, &mut violations);
+    audit::liveness(&wishes, world.age(), setting, &mut violations);
     violations.extend(world.machines.iter().flat_map(|machine| {
         let state = std::mem::take(&mut machine.state().violations);
         state.into_iter().map(|(at, number, detail)| Violation {
@@ -421,6 +427,7 @@ fn orders(plan: &Plan, node: usize, settle: Duration) -> Vec<Order> {
             story: None,
             page: None,
             phase: None,
+            lives: until.saturating_sub(at),
             deleted: false,
         };
         let id = IntentId::derive("stack", &[&number.to_le_bytes()]);

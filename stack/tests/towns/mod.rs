@@ -95,6 +95,7 @@ impl Town {
             disks: Disks::default(),
             pace: Pace::default(),
             running: 0.0,
+            stated_within: Span::secs(25),
         })
     }
 
@@ -107,6 +108,12 @@ impl Town {
     /// Changes the settings of a domain.
     pub(crate) fn set(mut self, domain: usize, change: impl FnOnce(&mut agent::Config)) -> Self {
         change(&mut self.0.plan.domains[domain].config);
+        self
+    }
+
+    /// All intents so far are wanted for so long.
+    pub(crate) fn wanted(mut self, secs: u64) -> Self {
+        self.0.plan.arrivals.iter_mut().for_each(|arrival| arrival.lives = Span::secs(secs));
         self
     }
 
