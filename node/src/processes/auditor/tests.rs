@@ -1,3 +1,5 @@
+//! What the auditor finds, and what it does not take for a finding.
+
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use kernel::{Quantity, Resources, Span};
