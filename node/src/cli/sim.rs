@@ -303,7 +303,7 @@ impl Sim {
                 if let Some(outcome) = found.stopped.as_ref().or(found.outcomes.first()) {
                     show::outcome(outcome)?;
                 }
-                if found.stopped.is_none() {
+                if found.passed == seeds.end - seeds.start {
                     show::held(found.passed)?;
                 }
             }

@@ -74,7 +74,7 @@ pub(super) fn outcome(outcome: &Outcome) -> io::Result<()> {
     if measures.bytes_per_node > 0 {
         row("memory", &format!("{} a node", bytes(to_f64(measures.bytes_per_node))))?;
     }
-    row("trace", &outcome.trace_hash)
+    row("trace", &or_dash(outcome.trace_hash.clone()))
 }
 
 /// Says what of a scenario was not acted out.
