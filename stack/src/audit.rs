@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use agent::{Agent, Managers, invariants};
+use rear_proto::local::Side;
 use simulations::outcome::Violation;
 
 use crate::{founding::remember, machine::Machine, users::Wish, world::Setting};
@@ -23,7 +24,25 @@ pub(crate) fn along_the_way(
     }
     let managers: Vec<&Managers> = minds.iter().map(Agent::managers).collect();
     note(violations, age, "", invariants::check_agreement(&managers));
+    saved_then_said(machines, &managers, age, violations);
     Ok(())
+}
+
+/// What a buyer's disk holds of a live contract, its seller's must hold, too: it was saved there before it was said. A disk
+/// that was lost knows nothing of what it held.
+fn saved_then_said(machines: &[Arc<Machine>], managers: &[&Managers], age: Duration, violations: &mut Vec<Violation>) {
+    for (buyer, known) in machines.iter().zip(managers) {
+        for contract in known.contract.contracts().filter(|it| it.role == Side::Consumer && it.state.is_live()) {
+            let mut sellers = machines.iter().zip(managers);
+            let Some((seller, sold)) = sellers.find(|(machine, _)| machine.signer.id() == contract.seller) else {
+                continue;
+            };
+            if !seller.disk.was_lost() && !sold.contract.contracts().any(|it| it.id == contract.id) {
+                let detail = format!("contract {} with {} is not on that one's disk", contract.id, seller.name);
+                violations.push(violation("save, then speak", age, &buyer.name, detail));
+            }
+        }
+    }
 }
 
 /// When all is quiet and the minds are at rest.

@@ -28,6 +28,7 @@ struct State {
     /// How long a sync takes.
     sync: Between<kernel::Span>,
     rng: Rng,
+    lost: bool,
     health: watch::Sender<Health>,
 }
 
@@ -35,7 +36,7 @@ impl Disk {
     /// Makes a disk that holds these rows.
     pub(crate) fn new(rows: Vec<rear_proto::Row>, sync: Between<kernel::Span>, rng: Rng) -> Arc<Self> {
         let kept = rows.into_iter().map(Row::from).collect();
-        let state = State { kept, flying: Vec::new(), sync, rng, health: watch::Sender::new(Health::Ok) };
+        let state = State { kept, flying: Vec::new(), sync, rng, lost: false, health: watch::Sender::new(Health::Ok) };
         Arc::new(Self(Mutex::new(state)))
     }
 
@@ -58,8 +59,14 @@ impl Disk {
     /// Forgets everything but these rows.
     pub(crate) fn lose(&self, rows: Vec<rear_proto::Row>) {
         let mut state = self.lock();
+        state.lost = true;
         state.flying.clear();
         state.kept = rows.into_iter().map(Row::from).collect();
+    }
+
+    /// Says whether it has ever forgotten what it held.
+    pub(crate) fn was_lost(&self) -> bool {
+        self.lock().lost
     }
 
     /// Says whether it has room for promises.

@@ -60,7 +60,7 @@ fn each_node_may_crash_at_any_step_and_lose_what_it_had_not_synced() {
     for (number, (town, nodes)) in stories().into_iter().enumerate() {
         for (place, node) in nodes.iter().enumerate() {
             // Some while the story is told, one after it; which step that is, the seed draws with the lines' latencies.
-            for (seed, at) in (0..).zip([640, 740, 3_300, 3_700, 6_000]) {
+            for (seed, at) in (0..).zip([640, 680, 710, 750, 3_180, 3_200, 3_300, 3_700]) {
                 let seed = seed + 100 * (number as u64) + 10 * (place as u64);
                 let town = town
                     .clone()
