@@ -49,7 +49,7 @@ pub(crate) struct Digests {
     receivers: BTreeMap<NodeId, Receiver>,
     due: BTreeSet<(Time, NodeId)>,
     asks: BTreeMap<AskId, NodeId>,
-    /// The number of the last digest that was told.
+    /// The number of the last digest that was told: no earlier than its time.
     last: Epoch,
     heard: BTreeMap<NodeId, Heard>,
 }
@@ -57,7 +57,7 @@ pub(crate) struct Digests {
 /// What there is for those who see it by the same rules.
 #[derive(Debug)]
 struct Outline {
-    /// In whose eyes it was seen: those of one of them.
+    /// In whose eyes it is seen: those of one who is told.
     viewer: DomainKey,
     domain: Domain,
     said: Said,
@@ -84,6 +84,7 @@ pub(crate) enum Said {
 #[derive(Debug)]
 struct Receiver {
     to: Party,
+    viewer: DomainKey,
     rules: Rules,
     /// Which version it was told, and by which question.
     told: Option<(u64, AskId)>,
@@ -137,7 +138,7 @@ impl Digests {
         };
         self.outlines.entry(rules.clone()).or_insert_with(missing);
         self.due.insert((now, node));
-        self.receivers.insert(node, Receiver { to, rules, told: None, failures: 0, due: now });
+        self.receivers.insert(node, Receiver { to, viewer, rules, told: None, failures: 0, due: now });
     }
 
     /// Tells a node nothing more.
@@ -145,8 +146,16 @@ impl Digests {
         let Some(Receiver { rules, due, .. }) = self.receivers.remove(node) else { return };
         self.due.remove(&(due, *node));
         self.asks.retain(|_, asked| asked != node);
-        if self.receivers.values().all(|receiver| receiver.rules != rules) {
-            self.outlines.remove(&rules);
+        // Who is told nothing more may see nothing more either, so it is seen in another's eyes.
+        match self.receivers.values().find(|other| other.rules == rules) {
+            Some(other) => {
+                if let Some(outline) = self.outlines.get_mut(&rules) {
+                    outline.viewer = other.viewer;
+                }
+            }
+            None => {
+                self.outlines.remove(&rules);
+            }
         }
     }
 
@@ -232,7 +241,8 @@ impl Digests {
         let (_, node) = self.due.first().copied().filter(|(at, _)| *at <= now)?;
         let receiver = self.receivers.get_mut(&node)?;
         let outline = self.outlines.get(&receiver.rules)?;
-        self.last.changes += 1;
+        // Time goes on more than messages do, so a partner can't count by the numbers what others are told.
+        self.last.changes = self.last.changes.saturating_add(1).max(now.0);
         let (groups, everything) = match &outline.said {
             Said::Everything => (Vec::new(), true),
             Said::These(these) => (these.groups().to_vec(), false),
@@ -266,7 +276,9 @@ impl Digests {
             let wait = Span(AGAIN.0 << receiver.failures.min(16)).min(pace.heartbeat);
             receiver.failures = receiver.failures.saturating_add(1);
             receiver.told = None;
-            self.put_off(now + wait, &node);
+            // What has grown meanwhile does not wait for it.
+            let at = receiver.due.min(now + wait);
+            self.put_off(at, &node);
         }
         true
     }

@@ -314,6 +314,56 @@ fn a_partner_that_may_begin_nothing_is_told_nothing() {
 }
 
 #[test]
+fn who_sees_by_the_same_rules_is_told_on_when_another_is_switched_off() {
+    for off in [1, 3] {
+        let (mut net, other) = (world(), if off == 1 { SG } else { SC });
+        offers(&mut net, 4, 1);
+        settle(&mut net);
+        net.off.insert((domain(2), domain(off)));
+        net.partners();
+        offers(&mut net, 8, 2);
+        net.pass(SHRINK.times(2));
+        let last = told(&net, SP, other).last().copied().cloned();
+        assert!(last.is_some_and(|digest| may_have(&digest, "cpu>=8")), "{off} is off");
+    }
+}
+
+#[test]
+fn growth_does_not_wait_for_what_was_lost_before() {
+    let mut net = world();
+    offers(&mut net, 2, 1);
+    settle(&mut net);
+    offers(&mut net, 4, 2);
+    pass_deaf(&mut net, GROWTH);
+    // The loss is noticed after two seconds, just before what has grown since is to be told.
+    pass_deaf(&mut net, Span::millis(1950));
+    offers(&mut net, 8, 3);
+    net.pass(GROWTH);
+    assert!(asks(&mut net, "cpu>=8"));
+}
+
+#[test]
+fn a_partner_can_not_count_what_others_are_told() {
+    let mut net = world();
+    offers(&mut net, 4, 1);
+    settle(&mut net);
+    let mut alone = Net::new();
+    for n in 1..=2 {
+        alone.node(domain(n), Role::Supernode, everything());
+    }
+    alone.partners();
+    alone.link(SC, SP);
+    offers(&mut alone, 4, 1);
+    settle(&mut alone);
+    for net in [&mut net, &mut alone] {
+        net.pass(HEARTBEAT.times(3));
+    }
+    let numbers = |net: &Net| told(net, SP, SC).iter().map(|digest| digest.number).collect::<Vec<_>>();
+    let gaps = |net: &Net| numbers(net).windows(2).map(|two| two[1].changes - two[0].changes).collect::<Vec<_>>();
+    assert_eq!(gaps(&net), gaps(&alone));
+}
+
+#[test]
 fn without_digests_nothing_is_told_and_everybody_is_asked() {
     let mut net = Net::new();
     for n in 1..=2 {
