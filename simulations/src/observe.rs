@@ -53,7 +53,7 @@ pub enum Seen<'a> {
         from: NodeNo,
         /// Where to.
         to: NodeNo,
-        /// What, by name, such as `LIST_FLAVOURS` or `LIST_FLAVOURS answer`.
+        /// What, by name, such as `LIST_FLAVOURS`; an answer is `answer`, and what is said inside a contract's `channel`.
         what: &'static str,
         /// Its length on the wire.
         bytes: u32,

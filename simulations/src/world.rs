@@ -14,6 +14,7 @@ mod doers;
 mod found;
 mod letters;
 mod links;
+mod look;
 mod node;
 mod queue;
 mod strike;
@@ -21,9 +22,9 @@ mod trace;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use agent::{Agent, Batch, Command, Event, Managers, Output};
+use agent::{Agent, Batch, Command, Event, Output};
 use federation::CatalogueAddress;
-use kernel::{DomainKey, IntentId, NodeId, Rng, Span, Time};
+use kernel::{NodeId, Rng, Span, Time};
 use rear_proto::{Answer, Code, Table, membership::Role, partner::PartnerToken, signed::cheap};
 
 use self::{
@@ -37,7 +38,7 @@ use self::{
 use crate::{
     observe::{Observer, Seen},
     outcome::Violation,
-    plan::{DomainNo, NodeNo, Plan, PlanError},
+    plan::{NodeNo, Plan, PlanError},
     scenario::{Disks, Links, Scenario, Signing, Wire},
 };
 
@@ -198,160 +199,9 @@ impl World {
         self.observers.push(observer);
     }
 
-    /// Takes the observers out, to ask them what they have seen.
-    pub fn take_observers(&mut self) -> Vec<Box<dyn Observer>> {
-        std::mem::take(&mut self.observers)
-    }
-
     /// Lets somebody read the text of all that happens from now on.
     pub fn set_reader(&mut self, reader: Reader) {
         self.trace.set_reader(reader);
-    }
-
-    // -- looking ----------------------------------------------------------------------------------------
-
-    /// Returns how long it has run, counted from when the plan's times begin.
-    pub fn age(&self) -> Span {
-        self.now.since(self.begun)
-    }
-
-    /// Returns the world's time, which no node's clock need show.
-    pub const fn now(&self) -> Time {
-        self.now
-    }
-
-    /// Returns when the plan's times begin.
-    pub const fn begun(&self) -> Time {
-        self.begun
-    }
-
-    /// Returns the plan that is acted out.
-    pub const fn plan(&self) -> &Plan {
-        &self.plan
-    }
-
-    /// Returns how many nodes there are.
-    pub fn count(&self) -> NodeNo {
-        self.nodes.len() as NodeNo
-    }
-
-    /// Returns a node's name.
-    pub fn name(&self, node: NodeNo) -> &str {
-        &self.plan.nodes[node as usize].name
-    }
-
-    /// Returns a node's domain.
-    pub fn domain(&self, node: NodeNo) -> DomainNo {
-        self.plan.nodes[node as usize].domain
-    }
-
-    /// Returns a node's id.
-    pub fn id(&self, node: NodeNo) -> NodeId {
-        self.node(node).id
-    }
-
-    /// Returns the key of a node's domain.
-    pub fn domain_key(&self, node: NodeNo) -> DomainKey {
-        self.node(node).me.domain
-    }
-
-    /// Returns which node has this id.
-    pub fn index(&self, id: &NodeId) -> Option<NodeNo> {
-        self.ids.get(id).copied()
-    }
-
-    /// Returns what a node knows, while it is up.
-    pub fn managers(&self, node: NodeNo) -> Option<&Managers> {
-        self.node(node).agent.as_ref().map(|agent| agent.managers())
-    }
-
-    /// Returns a node's mind, while it is up.
-    pub fn agent(&self, node: NodeNo) -> Option<&Agent> {
-        self.node(node).agent.as_deref()
-    }
-
-    /// Returns what a node's own clock shows.
-    pub fn clock(&self, node: NodeNo) -> Time {
-        self.node(node).clock.shows(self.now)
-    }
-
-    /// Returns what runs at a node.
-    pub fn instances(&self, node: NodeNo) -> impl Iterator<Item = &vfabric::mail::Instance> {
-        self.node(node).now.instances.iter()
-    }
-
-    /// Returns how many routers a node has, joints between two contracts among them.
-    pub fn routers(&self, node: NodeNo) -> usize {
-        self.node(node).now.routes.len() + self.node(node).now.junctions.len()
-    }
-
-    /// Returns how many questions of others wait at a node.
-    pub fn questions(&self, node: NodeNo) -> usize {
-        self.node(node).now.asked.len() + self.node(node).now.heard.len()
-    }
-
-    /// Returns how many commands a node has not answered.
-    pub fn commands(&self, node: NodeNo) -> usize {
-        self.node(node).now.commands.len()
-    }
-
-    /// Returns what is durable at a node.
-    pub fn disk(&self, node: NodeNo) -> &BTreeMap<(Table, Vec<u8>), Vec<u8>> {
-        &self.node(node).disk.rows
-    }
-
-    /// Returns how many bytes are durable at a node.
-    pub fn disk_bytes(&self, node: NodeNo) -> usize {
-        self.node(node).disk.bytes()
-    }
-
-    /// Says whether a node has left for good.
-    pub fn is_gone(&self, node: NodeNo) -> bool {
-        self.node(node).gone
-    }
-
-    /// Says whether a node is one whose word is worth nothing, now or at some time.
-    pub fn is_liar(&self, node: NodeNo) -> bool {
-        self.has_liars
-            && self
-                .plan
-                .acts
-                .iter()
-                .any(|acted| matches!(acted.act, crate::plan::Act::Lie { node: liar, .. } if liar == node))
-    }
-
-    /// Makes the mind that a node would have after a crash right now, from what is synced alone; or, with all that
-    /// `waits` for a sync, from what it has decided.
-    ///
-    /// # Errors
-    /// When it can't read what it wrote.
-    pub fn reborn(&self, node: NodeNo, waits: bool) -> Result<Agent, rear_proto::DamagedRecord> {
-        let disk = &self.node(node).disk;
-        if waits {
-            self.remember(node, &disk.all(), Rng::from_number(0))
-        } else {
-            self.remember(node, &disk.rows, Rng::from_number(0))
-        }
-    }
-
-    /// Returns how many events the minds have taken in, wakes among them.
-    pub const fn events(&self) -> u64 {
-        self.events
-    }
-
-    /// Returns what did not hold so far.
-    pub fn violations(&self) -> &[Violation] {
-        &self.violations
-    }
-
-    /// Returns a digest of all that has happened.
-    pub fn trace_hash(&self) -> String {
-        self.trace.hash()
-    }
-
-    /// Returns the id of an intent of the plan.
-    pub fn intent(number: u32) -> IntentId {
-        IntentId::derive("simulation", &[&number.to_le_bytes()])
     }
 
     // -- time -------------------------------------------------------------------------------------------
@@ -492,6 +342,7 @@ impl World {
         let counts = [node, (batch.rows.len() << 16 | batch.outputs.len() & 0xffff) as u32];
         self.trace.mix(mark, self.now, counts, event.as_bytes());
         for row in &batch.rows {
+            self.trace.mix(Mark::Key, self.now, [node, u32::from(row.value.is_some())], &row.key);
             self.trace.mix(Mark::Row, self.now, [node, row.table as u32], row.value.as_deref().unwrap_or_default());
         }
         self.show(&Seen::Settled { node, event, batch: &batch });

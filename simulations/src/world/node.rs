@@ -186,9 +186,4 @@ impl Disk {
         }
         all.rows
     }
-
-    /// Returns how many bytes are on it.
-    pub(crate) fn bytes(&self) -> usize {
-        self.rows.iter().map(|((_, key), value)| key.len() + value.len()).sum()
-    }
 }

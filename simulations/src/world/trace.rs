@@ -36,6 +36,8 @@ pub(crate) enum Mark {
     Life = 5,
     /// A fault struck.
     Struck = 6,
+    /// Under which key a row is kept that follows, or is no more.
+    Key = 7,
 }
 
 impl Trace {
