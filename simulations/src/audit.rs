@@ -8,7 +8,7 @@
 //! | 2, 4 both parties agree, or both end within a lease | `parties.rs` | on contracts touched, and each second on those that live |
 //! | 5 what crosses a border is for those eyes | `borders.rs` | when it leaves |
 //! | the plain arithmetic of who holds what | `model.rs` | on allocations touched, and each second |
-//! | every intent ends in a stated state | `liveness.rs` | when its time is over |
+//! | every intent ends in a stated state, and none is forgotten | `liveness.rs` | when it changes, after a crash, when its time is over |
 //! | 3 nothing is held; 4 both or neither; a mind knows what its disk knows | `quiet.rs` | at the end |
 //!
 //! Invariant 10, the same seed gives the same run, is held by running twice. Invariant 8, repeating changes nothing, is
@@ -131,10 +131,10 @@ impl Auditor {
             }
             Seen::Deleted { node, intent } => self.liveness.deleted(world, *node, *intent),
             Seen::Born { node, .. } => {
-                self.parties.reborn(*node);
+                self.parties.reborn(world, *node);
                 self.borders.born(world, *node);
                 self.model.born(world, *node);
-                self.liveness.born(world, *node);
+                self.liveness.born(world, *node)?;
             }
             Seen::Died { node } => {
                 self.nodes[*node as usize] = Seller::default();

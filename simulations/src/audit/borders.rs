@@ -4,7 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use agent::Output;
 use kernel::{FlavourId, Ticket};
-use rear_proto::{Answer, Flavour, message::Offered};
+use rear_proto::{
+    Answer, Flavour, Request, Signed,
+    membership::Role,
+    message::{Advertise, Offered, Refresh},
+    published::Published,
+};
 
 use super::{Checked, wrong};
 use crate::{
@@ -39,34 +44,65 @@ impl Borders {
         }
     }
 
-    /// Looks at what leaves.
+    /// Looks at what leaves: answers, and what those are told who subscribed.
     pub(super) fn left(&mut self, world: &World, node: NodeNo, output: &Output) -> Checked {
-        let Output::Reply { ticket, reply } = output else { return Ok(()) };
-        let Some(viewer) = self.foreign.remove(&(node, *ticket)) else { return Ok(()) };
-        match &reply.answer {
-            Answer::Flavours(found) => self.check(world, node, viewer, &found.flavours),
-            Answer::Snapshot(snapshot) => {
-                let direct = snapshot.offers.iter().filter_map(|offered| match offered {
-                    Offered::Direct(flavour) => Some((**flavour).clone()),
-                    Offered::Signed(_) => None,
-                });
-                self.check(world, node, viewer, &direct.collect::<Vec<_>>())
+        match output {
+            Output::Reply { ticket, reply } => {
+                let Some(viewer) = self.foreign.remove(&(node, *ticket)) else { return Ok(()) };
+                match &reply.answer {
+                    Answer::Flavours(found) => {
+                        found.flavours.iter().try_for_each(|flavour| self.check(world, node, viewer, flavour))
+                    }
+                    Answer::Snapshot(snapshot) => self.check_offers(world, node, viewer, &snapshot.offers),
+                    Answer::Published(found) => {
+                        found.offers.iter().try_for_each(|offer| self.check_published(world, viewer, offer))
+                    }
+                    _ => Ok(()),
+                }
+            }
+            Output::Ask { to, body, .. } => {
+                let (Request::Advertise(Advertise { offers, .. }) | Request::Refresh(Refresh { offers, .. })) =
+                    &body.request
+                else {
+                    return Ok(());
+                };
+                let Some(to) = world.index(&to.node) else { return Ok(()) };
+                // A catalogue carries what it is given, and is none of those whose eyes that is for.
+                let carries = world.plan().nodes[to as usize].role == Role::Catalogue;
+                if carries || world.domain(to) == world.domain(node) {
+                    return Ok(());
+                }
+                self.check_offers(world, node, world.domain(to), offers)
             }
             _ => Ok(()),
         }
     }
 
-    fn check(&mut self, world: &World, node: NodeNo, viewer: DomainNo, flavours: &[Flavour]) -> Checked {
-        for flavour in flavours {
-            let Some(&owner) = self.origins.get(&flavour.origin) else { continue };
-            let home = world.domain(owner);
-            let shown = self.shown.entry(home).or_insert_with(|| shown(world, home));
-            if !shown.contains(&(world.domain(node), viewer)) {
-                let (name, to) = (world.name(owner), &world.plan().domains[viewer as usize].name);
-                return wrong("invariant 5", node, format!("it shows {to} flavour {} of {name}", flavour.id));
-            }
+    fn check_offers(&mut self, world: &World, node: NodeNo, viewer: DomainNo, offers: &[Offered]) -> Checked {
+        offers.iter().try_for_each(|offered| match offered {
+            Offered::Direct(flavour) => self.check(world, node, viewer, flavour),
+            Offered::Signed(offer) => self.check_published(world, viewer, offer),
+        })
+    }
+
+    /// What somebody has signed he shows, whoever carries it.
+    fn check_published(&mut self, world: &World, viewer: DomainNo, offer: &Signed<Published>) -> Checked {
+        let Some(published) = offer.claimed() else { return Ok(()) };
+        match world.index(&published.by) {
+            Some(by) => self.check(world, by, viewer, &published.flavour),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    fn check(&mut self, world: &World, node: NodeNo, viewer: DomainNo, flavour: &Flavour) -> Checked {
+        let Some(&owner) = self.origins.get(&flavour.origin) else { return Ok(()) };
+        let home = world.domain(owner);
+        let shown = self.shown.entry(home).or_insert_with(|| shown(world, home));
+        if shown.contains(&(world.domain(node), viewer)) {
+            return Ok(());
+        }
+        let (name, to) = (world.name(owner), &world.plan().domains[viewer as usize].name);
+        wrong("invariant 5", node, format!("it shows {to} flavour {} of {name}", flavour.id))
     }
 }
 

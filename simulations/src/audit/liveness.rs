@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use agent::{Batch, Output, Watch};
 use kernel::{IntentId, Span, Time};
 use orchestrator::Phase;
+use rear_proto::Table;
 
 use super::{Checked, wrong};
 use crate::{plan::NodeNo, scenario::Scenario, world::World};
@@ -28,6 +29,8 @@ pub(super) struct Liveness {
 struct Followed {
     node: NodeNo,
     deleted: bool,
+    /// Whether its node has taken it in, and may forget it only by a crash that comes before it is on the disk.
+    known: bool,
     due: Option<Time>,
 }
 
@@ -39,7 +42,7 @@ impl Liveness {
 
     pub(super) fn submitted(&mut self, world: &World, node: NodeNo, intent: IntentId) {
         let due = world.now() + self.stated_within;
-        self.intents.insert(intent, Followed { node, deleted: false, due: Some(due) });
+        self.intents.insert(intent, Followed { node, deleted: false, known: false, due: Some(due) });
         self.due.insert((due, intent));
     }
 
@@ -60,20 +63,26 @@ impl Liveness {
 
     pub(super) fn died(&mut self, node: NodeNo) {
         for (intent, followed) in self.intents.iter_mut().filter(|(_, it)| it.node == node) {
+            followed.known = false;
             Self::plan(&mut self.due, followed, *intent, None);
         }
     }
 
-    pub(super) fn born(&mut self, world: &World, node: NodeNo) {
-        let of_it: Vec<_> = self.intents.iter().filter(|(_, it)| it.node == node).map(|(intent, _)| *intent).collect();
-        of_it.into_iter().for_each(|intent| self.look(world, intent));
+    pub(super) fn born(&mut self, world: &World, node: NodeNo) -> Checked {
+        let disk = world.disk(node);
+        let mut of_it = Vec::new();
+        for (intent, followed) in self.intents.iter_mut().filter(|(_, it)| it.node == node) {
+            followed.known = disk.contains_key(&(Table::Intents, intent.0.to_vec()));
+            of_it.push(*intent);
+        }
+        of_it.into_iter().try_for_each(|intent| self.look(world, intent))
     }
 
     /// After an event: on the intents that changed.
     pub(super) fn settled(&mut self, world: &World, _node: NodeNo, batch: &Batch) -> Checked {
         for output in &batch.outputs {
             if let Output::Changed(Watch::Intent(intent)) = output {
-                self.look(world, *intent);
+                self.look(world, *intent)?;
                 self.check_pursued(world, intent)?;
             }
         }
@@ -96,9 +105,13 @@ impl Liveness {
         })
     }
 
-    fn look(&mut self, world: &World, intent: IntentId) {
-        let Some(followed) = self.intents.get_mut(&intent) else { return };
+    fn look(&mut self, world: &World, intent: IntentId) -> Checked {
+        let Some(followed) = self.intents.get_mut(&intent) else { return Ok(()) };
         let phase = world.managers(followed.node).and_then(|managers| managers.orchestrator.phase(&intent));
+        if phase.is_none() && followed.known && !followed.deleted {
+            return wrong("liveness", followed.node, format!("intent {intent} is forgotten, and nobody deleted it"));
+        }
+        followed.known |= phase.is_some();
         let (now, within) = (world.now(), if followed.deleted { DELETED_WITHIN } else { self.stated_within });
         if is_stated(phase, followed.deleted) {
             Self::plan(&mut self.due, followed, intent, None);
@@ -108,6 +121,7 @@ impl Liveness {
         } else if followed.due.is_none() {
             Self::plan(&mut self.due, followed, intent, Some(now + within));
         }
+        Ok(())
     }
 
     /// Those whose time is over.

@@ -44,7 +44,18 @@ enum Apart {
 
 impl Parties {
     /// A node has come to life: it gives everybody a fresh lease, and is given one.
-    pub(super) fn reborn(&mut self, node: NodeNo) {
+    pub(super) fn reborn(&mut self, world: &World, node: NodeNo) {
+        // What it had signed and not synced lives nowhere.
+        let lives = |id: &ContractId| {
+            let contract = world.managers(node).and_then(|managers| managers.contract.contract(id));
+            contract.is_some_and(|contract| contract.state.is_live())
+        };
+        self.live.retain(|id, parties| {
+            if parties.contains(&node) && !lives(id) {
+                parties.remove(&node);
+            }
+            !parties.is_empty()
+        });
         let has = |contract: &ContractId| self.live.get(contract).is_some_and(|parties| parties.contains(&node));
         self.apart.retain(|(at, contract, _), _| *at != node && !has(contract));
     }

@@ -9,7 +9,7 @@ use rear_proto::Table;
 use super::World;
 use crate::{
     outcome::Violation,
-    plan::{Act, DomainNo, NodeNo, Plan},
+    plan::{DomainNo, NodeNo, Plan},
 };
 
 impl World {
@@ -101,12 +101,6 @@ impl World {
     /// Says whether a node has left for good.
     pub fn is_gone(&self, node: NodeNo) -> bool {
         self.node(node).gone
-    }
-
-    /// Says whether a node is one whose word is worth nothing, now or at some time.
-    pub fn is_liar(&self, node: NodeNo) -> bool {
-        self.has_liars
-            && self.plan.acts.iter().any(|acted| matches!(acted.act, Act::Lie { node: liar, .. } if liar == node))
     }
 
     /// Makes the mind that a node would have after a crash right now, from what is synced alone; or, with all that
