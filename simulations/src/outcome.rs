@@ -17,7 +17,7 @@ pub struct Outcome {
     pub nodes: u32,
     /// How long it took in the world, in seconds.
     pub virtual_s: f64,
-    /// How long it took here, in seconds; the one figure that another run of the same seed need not repeat.
+    /// How long it took here, in seconds, which another run of the same seed need not repeat.
     pub wall_s: f64,
     /// How many events the minds took in, wakes among them.
     pub events: u64,
@@ -81,7 +81,8 @@ pub struct Measures {
     pub domains: Vec<DomainMeasures>,
     /// Prices paid for each contract, in millionths of a euro for a core and an hour, by the bucket in which it was agreed.
     pub prices: Vec<Vec<u32>>,
-    /// Bytes that the minds and their disks took at the end, for each node.
+    /// By how many bytes for each node the process had grown when it was largest: minds, disks, lines, auditor and all.
+    /// 0 where that was not measured: of short runs, and where several run at once. Like `wall_s`, no other run repeats it.
     pub bytes_per_node: u64,
     /// Which domains are partners, by their place in `domains`.
     pub partners: Vec<(u32, u32)>,

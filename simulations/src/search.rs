@@ -110,7 +110,8 @@ pub fn search_with(
     let test = |number: u64, idle: &dyn Fn() -> bool| {
         let seed = seeds.start.saturating_add(number);
         let mut gave_up = false;
-        let result = one(run, seed, &mut |progress| {
+        let grown = Grown::new(of == 1);
+        let result = one(run, seed, grown, &mut |progress| {
             open(&desk).running.insert(number, progress);
             gave_up = idle();
             if gave_up { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -175,7 +176,7 @@ pub fn shrink_failure(
         })
     };
     let violations = |trim: &Trim, idle: &dyn Fn() -> bool| {
-        let outcome = one(&|seed, watch: &mut Watch<'_>| run(seed, trim, watch), seed, &mut |_| {
+        let outcome = one(&|seed, watch: &mut Watch<'_>| run(seed, trim, watch), seed, Grown::new(false), &mut |_| {
             if idle() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         outcome.map(|outcome| outcome.violations).unwrap_or_default()
@@ -192,6 +193,7 @@ pub fn processors() -> usize {
 fn one(
     run: &impl Fn(u64, &mut Watch<'_>) -> Result<Outcome, PlanError>,
     seed: u64,
+    mut grown: Grown,
     watch: &mut Watch<'_>,
 ) -> Result<Outcome, PlanError> {
     let begun = Stopwatch::start();
@@ -199,6 +201,7 @@ fn one(
     let result = caught(|| {
         run(seed, &mut |progress| {
             last = progress;
+            grown.look();
             watch(progress)
         })
     });
@@ -216,7 +219,26 @@ fn one(
         }
     };
     outcome.wall_s = begun.elapsed().as_secs_f64();
+    outcome.measures.bytes_per_node = grown.most / u64::from(outcome.nodes.max(1));
     Ok(outcome)
+}
+
+/// By how much the process has grown at the most during a run; by nothing where others run beside it.
+struct Grown {
+    before: Option<u64>,
+    most: u64,
+}
+
+impl Grown {
+    fn new(alone: bool) -> Self {
+        Self { before: alone.then(stopwatch::memory).flatten(), most: 0 }
+    }
+
+    fn look(&mut self) {
+        if let Some(before) = self.before {
+            self.most = self.most.max(stopwatch::memory().map_or(0, |now| now.saturating_sub(before)));
+        }
+    }
 }
 
 /// What the threads of a search put down.

@@ -1,6 +1,9 @@
-//! How long something took here, for progress, budgets and results. No run depends on it.
+//! What something took here, in time and memory, for progress, budgets and results. No run depends on it.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 /// Measures how long something takes.
 #[derive(Debug, Clone, Copy)]
@@ -17,4 +20,12 @@ impl Stopwatch {
     pub fn elapsed(&self) -> Duration {
         self.0.elapsed()
     }
+}
+
+/// Returns how many bytes of memory this process has, where the system says so.
+pub(super) fn memory() -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kibibytes.checked_mul(1024)
 }
