@@ -198,6 +198,8 @@ impl World {
                 let setup = Setup::Accepted { place, accepter, tries };
                 self.after(Span::millis(10), Due::Accept { accepter, setup, token, name });
             }
+            // Of an earlier try the answer alone was lost.
+            (Some(Setup::Accepted { place, accepter, .. }), Err(_)) if self.has_partner(accepter, place) => {}
             // On a bad line it may take several.
             (Some(Setup::Invited { place, tries, .. } | Setup::Accepted { place, tries, .. }), _)
                 if tries < MOST_TRIES =>
@@ -208,5 +210,12 @@ impl World {
                 self.violate("setup", accepter, format!("no partners: {other:?}"));
             }
         }
+    }
+
+    /// Says whether a node knows the other domain of a pair as a partner already.
+    fn has_partner(&self, node: NodeNo, place: usize) -> bool {
+        let name = &self.plan.domains[self.plan.partners[place].0 as usize].name;
+        let mut partners = self.managers(node).into_iter().flat_map(|it| it.federation.partners(self.now));
+        partners.any(|partner| partner.name == *name)
     }
 }
