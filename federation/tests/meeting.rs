@@ -4,9 +4,9 @@
 mod common;
 
 use common::*;
-use federation::{Config, Input, mail::Greeting};
-use kernel::Span;
-use rear_proto::{Answer, Extensions, membership::Role, message::Hello, wire::codec};
+use federation::{Config, Effect, Input, mail::Greeting};
+use kernel::{Manager as _, Span};
+use rear_proto::{Answer, Extensions, Request, flavour::Party, membership::Role, message::Hello, wire::codec};
 
 #[test]
 fn two_who_joined_before_either_ran_meet_by_their_issuer() {
@@ -51,6 +51,69 @@ fn a_whole_domain_meets_though_each_dials_its_issuer_first() {
         let met = net.connected.iter().filter(|(a, b)| *a == n || *b == n).count();
         assert!(met >= 20, "{n} has met {met}");
     }
+}
+
+/// The node hears that another is connected, and the other does not yet.
+fn half_connect(net: &mut Net, n: u8, other: u8) {
+    net.connected.insert((n.min(other), n.max(other)));
+    net.feed(n, Input::PeerUp { party: Party { node: id(other), addresses: vec![] } });
+}
+
+/// A node says HELLO to all members again.
+fn spread(net: &mut Net, n: u8) {
+    net.pass(Span::secs(60));
+    net.feed(n, Input::Addresses(vec!["/ip4/1.2.3.4/tcp/7".to_owned()]));
+}
+
+#[test]
+fn who_can_only_dial_out_is_told_of_those_who_come_later() {
+    let mut net = Net::domain(3);
+    net.join(4, 1, Role::Node, Config::default());
+    net.feed(4, Input::Addresses(vec![]));
+    net.connect(1, 4);
+    net.join(5, 1, Role::Node, Config::default());
+    net.connect(1, 5);
+    assert!(!net.told_by(5).contains(&"keep 4".to_owned()));
+    spread(&mut net, 1);
+    assert!(net.told_by(4).contains(&"keep 5".to_owned()));
+}
+
+#[test]
+fn who_did_not_hear_the_answer_to_its_hello_is_told_again() {
+    let mut net = Net::domain(2);
+    net.disconnect(1, 2);
+    net.join(3, 1, Role::Node, Config::default());
+    net.connect(1, 3);
+    net.told.clear();
+    net.cut.insert((1, 2));
+    half_connect(&mut net, 1, 2);
+    net.cut.clear();
+    net.mute.insert((1, 2));
+    half_connect(&mut net, 2, 1);
+    net.mute.clear();
+    assert_eq!(net.live(2), [1]);
+    net.pass(Span::secs(60));
+    assert_eq!(net.live(2), [1, 3]);
+}
+
+#[test]
+fn whom_a_hello_under_way_tells_of_the_next_one_tells_of_too() {
+    let mut net = Net::domain(3);
+    net.disconnect(1, 2);
+    net.pass(Span::secs(60));
+    let (now, mut out) = (net.now, Vec::new());
+    let manager = &mut net.nodes.get_mut(&1).unwrap().manager;
+    manager.handle(now, Input::PeerUp { party: party(2) }, &mut out);
+    manager.handle(now, Input::Addresses(addresses(7)), &mut out);
+    let told: Vec<bool> = out
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Ask { to, request: Request::Hello(hello), .. } if to.node == id(2) => Some(hello),
+            _ => None,
+        })
+        .map(|hello| hello.extensions.contains_key(&1))
+        .collect();
+    assert_eq!(told, [true, true]);
 }
 
 #[test]

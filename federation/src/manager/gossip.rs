@@ -26,12 +26,15 @@ type Acquaintance = (Signed<Certificate>, Vec<String>);
 
 impl Manager {
     /// Returns as many members as fit, those that are here first, others each time; for members alone, and once for
-    /// each connection. Whoever comes later is told of those that are here, and looks for them.
+    /// each connection. Whoever comes later is told of those that are here, and looks for them; who can't be found, or not
+    /// yet, looks itself, and is told each time.
     pub(super) fn acquaintances(&mut self, now: Time, to: &NodeId) -> Extensions {
         if !self.is_live(now, to) {
             return Extensions::new();
         }
-        if let Some(peer) = self.peers.get_mut(to)
+        let can_be_found = self.members.get(to).is_some_and(|member| !member.addresses.is_empty());
+        if can_be_found
+            && let Some(peer) = self.peers.get_mut(to)
             && std::mem::replace(&mut peer.introduced, true)
         {
             return Extensions::new();

@@ -9,6 +9,10 @@ use crate::{authorise::not_a_member, mail::Effect, record, timers::Timer};
 /// The extension of HELLO that says in which of its lives a node is: how often it has started.
 pub(super) const LIFE: u16 = 2;
 
+/// The extension of HELLO, of no bytes, that says that the one before was not answered: whom the other may have named
+/// in its answer is not known here.
+const UNANSWERED: u16 = 5;
+
 /// How often the time to the next HELLO doubles, where none is answered.
 pub(super) const DOUBLINGS: u32 = 5;
 
@@ -40,8 +44,12 @@ impl Manager {
     /// Says HELLO to a node that is connected.
     pub(super) fn say_hello(&mut self, now: Time, node: NodeId, out: &mut Vec<Effect>) {
         self.timers.cancel(Timer::Hello(node));
-        let Some(peer) = self.peers.get(&node) else { return };
+        let Some(peer) = self.peers.get_mut(&node) else { return };
         let to = Party { node, addresses: peer.addresses.clone() };
+        if peer.hello.is_some() {
+            // Whom it was told of in that one may not come.
+            peer.introduced = false;
+        }
         let hello = self.hello(now, &node);
         let ask = self.ask(Asked::Hello(node), to, Request::Hello(hello), out);
         if let Some(peer) = self.peers.get_mut(&node) {
@@ -58,6 +66,9 @@ impl Manager {
             extensions.insert(LIFE, self.life.to_vec());
         } else {
             extensions.extend(self.asides(to));
+        }
+        if self.peers.get(to).is_some_and(|peer| peer.unanswered > 0) {
+            extensions.insert(UNANSWERED, Vec::new());
         }
         Hello {
             credentials: self.credentials(),
@@ -153,6 +164,11 @@ impl Manager {
         }
         self.hear_of(now, &from, extensions, out);
         self.notice_rebirth(now, from, extensions, out);
+        if extensions.contains_key(&UNANSWERED)
+            && let Some(peer) = self.peers.get_mut(&from)
+        {
+            peer.introduced = false;
+        }
         if let Some(member) = self.members.get_mut(&from) {
             member.last_heard = Some(now);
         }
