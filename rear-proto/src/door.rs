@@ -41,6 +41,9 @@ pub const MAX_PEERS: usize = 256;
 pub const MAX_PARTNERS: usize = 64;
 /// The most groups of a capacity digest: more than are made here, so that others may say more.
 pub const MAX_GROUPS: usize = 64;
+/// The most bytes of a capacity digest, thirty times what one has that is made here: one is kept of each of a partner's
+/// supernodes, and short words take twenty times as much in memory.
+pub const MAX_DIGEST: usize = 32 << 10;
 /// The most flavours that are withdrawn at once.
 pub const MAX_WITHDRAWN: usize = 4096;
 /// The most extensions of one message.

@@ -10,7 +10,7 @@ use proptest::{collection::vec, prelude::*, sample::select};
 use rear_proto::{
     CapacityDigest, Epoch, Extensions, Flavour, Kind, Location, Money, Period, Price, Properties, Rate, Selector,
     capacity::{Gathering, Group, Least, MOST_BYTES, MOST_GROUPS, Words},
-    door::{MAX_GROUPS, MAX_MONEY, MAX_WORDS},
+    door::{MAX_DIGEST, MAX_GROUPS, MAX_MONEY, MAX_WORDS},
     flavour::{K8Slice, Partitionable, Policies, Sensor, Vm},
     message::{Ask, Request},
     refusal::Refusal,
@@ -389,6 +389,15 @@ fn a_digest_is_bounded_at_the_door() {
     assert_eq!(outcome(&|digest| digest.domain.name = String::new()), "Malformed");
     assert_eq!(least(&|least| least.amount = Money(u64::MAX)), "Malformed");
     assert_eq!(least(&|least| least.shares = vec![least.shares[0].clone(); 2]), "Malformed");
+    // Each part within its bounds, and yet much in all.
+    let filler = |digest: &mut CapacityDigest, more: usize| {
+        let long = (0..MAX_WORDS).map(|n| format!("{n:016}")).collect();
+        let group = Group { tags: Words::Among(long), ..digest.groups[0].clone() };
+        let each = codec::encode(&group).len();
+        digest.groups = vec![group; MAX_DIGEST / each - 1 + more];
+    };
+    assert_eq!(outcome(&|digest| filler(digest, 0)), "ok");
+    assert_eq!(outcome(&|digest| filler(digest, 2)), "TooLarge");
     // The largest of them fits its frame, and is looked through without a panic.
     let mut worst = capacity_digest();
     worst.groups[0].price.as_mut().unwrap().shares[0].of = Quantity::ZERO;

@@ -1,16 +1,18 @@
 //! Capacity digests, at the door.
 
-use super::{MAX_GROUPS, MAX_LIFETIME, MAX_WORDS, at_most, extensions, longest, malformed, name, word};
+use super::{MAX_DIGEST, MAX_GROUPS, MAX_LIFETIME, MAX_WORDS, at_most, extensions, longest, malformed, name, word};
 use crate::{
     capacity::{CapacityDigest, Group, Least, Words},
     price::Rate,
     refusal::Refusal,
+    wire::codec,
 };
 
 impl CapacityDigest {
     pub(super) fn validate(&self) -> Result<(), Refusal> {
         self.domain.validate()?;
         at_most("groups", self.groups.len(), MAX_GROUPS)?;
+        at_most("bytes of the digest", codec::encode(self).len(), MAX_DIGEST)?;
         self.groups.iter().try_for_each(Group::validate)?;
         longest("digest's time to live", self.expires_in, MAX_LIFETIME)?;
         extensions(&self.extensions)
