@@ -9,9 +9,10 @@ mod plans;
 use std::ops::ControlFlow;
 
 use kernel::{Rng, Span};
-use node::processes::{Processes, Ran};
+use node::processes::{Allocation, Contract, Processes, Ran};
 use plans::{acts, arrivals, domain, exposing, fast, node};
 use rear_proto::membership::Role;
+use serde_json::Value;
 use simulations::{
     plan::{Act, Plan, Trim},
     scenario::{Scenario, Where},
@@ -110,23 +111,47 @@ async fn daemons_that_lie_in_their_tables_are_found() {
     plan.acts.clear();
     plan.arrivals.retain(|arrival| arrival.at < Span::secs(3));
     plan.length = Span::secs(4);
-    let lying = processes().quiet_within(Span::secs(10)).through(|node, tables| match node {
-        // It shows all of it as available, however much is taken, and other bytes than those that were signed.
+    let contract = |digest: &str| Contract {
+        id: "one".to_owned(),
+        digest: digest.to_owned(),
+        buyer: "somebody".to_owned(),
+        seller: "somebody else".to_owned(),
+        partition: Value::Null,
+        price: Value::Null,
+        state: "Released".to_owned(),
+        backed_by: None,
+    };
+    let lying = processes().quiet_within(Span::secs(10)).through(move |node, tables| match node {
+        // More is available than what is taken leaves.
         1 => {
+            let taken = tables.flavours.first().map(|flavour| Allocation {
+                id: "more".to_owned(),
+                kind: "Local".to_owned(),
+                status: "Active".to_owned(),
+                contract: None,
+                flavour: Some(flavour.id.clone()),
+                resources: flavour.base,
+            });
             tables.flavours.iter_mut().for_each(|flavour| flavour.available = flavour.base);
-            tables.contracts.iter_mut().for_each(|contract| contract.digest = "another".to_owned());
+            tables.allocations.extend(taken);
+            tables.contracts.push(contract("the bytes that were signed"));
         }
+        // The same contract has other bytes here.
+        2 => tables.contracts.push(contract("other bytes")),
         // It is never rid of what it routes.
         3 => tables.routers += 1,
         _ => {}
     });
     let Ran { outcome, .. } = act(lying, "lying", 3, &plan).await;
-    for (what, nodes) in [("invariant 1", &["city/1"][..]), ("invariant 3", &["city/3"])] {
+    for (what, nodes) in [
+        ("invariant 1", &["city/1"][..]),
+        ("invariant 3", &["city/1", "city/3"]),
+        ("invariant 4", &["city/1", "city/2"]),
+    ] {
         let found: Vec<_> = outcome.violations.iter().filter(|it| it.what == what).collect();
         assert!(!found.is_empty(), "{what}: {:#?}", outcome.violations);
         assert!(found.iter().all(|it| nodes.contains(&it.node.as_str())), "{found:#?}");
     }
-    assert!(outcome.violations.iter().any(|it| it.what == "invariant 4"), "{:#?}", outcome.violations);
 }
 
 /// A scenario as anybody writes it, with two faults that no process can have.
@@ -135,9 +160,10 @@ length = "14s"
 quiet = "90s"
 
 [settings]
-contract = { lease = "2s", activate-within = "3s", purchase-within = "2s", capacity-back-within = "3s" }
+contract = { lease = "3s", activate-within = "3s", purchase-within = "2s", capacity-back-within = "3s" }
 vfabric = { grace = "500ms" }
 rear = { settle = "1s" }
+orchestrator = { longest-retry = "2s" }
 
 [[domains]]
 name = "village"

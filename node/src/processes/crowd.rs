@@ -120,14 +120,16 @@ impl Crowd {
         forgotten
     }
 
-    /// Returns what is in no stated state: nobody who waits for it could say what became of it.
-    pub(crate) fn unstated(&self) -> Vec<Found> {
+    /// Returns what is in no stated state: nobody who waits for it could say what became of it. One that has lost its place
+    /// looks for another for as long as it lives, and says that nobody takes it: that is one, if `fits` says that there
+    /// is no room for the intent of this name.
+    pub(crate) fn unstated(&self, fits: impl Fn(&str) -> bool) -> Vec<Found> {
         let mut unstated = Vec::new();
         for (name, kept) in self.intents.iter().filter(|(_, kept)| kept.id.is_some() && !kept.unwanted) {
             let is_stated = match kept.phase.as_str() {
                 "Running" | "Deleted" => true,
                 "Failed" => !kept.reason.is_empty(),
-                _ => false,
+                _ => is_refusal(&kept.reason) && !fits(name),
             };
             if !is_stated {
                 unstated.push((kept.node, format!("intent {name} is {}: {}", kept.phase, kept.reason)));

@@ -13,12 +13,13 @@ use futures::{
     future::{BoxFuture, join_all},
     stream::{FuturesUnordered, StreamExt as _},
 };
-use kernel::Span;
+use kernel::{Resources, Span};
 use serde_json::Value;
 use simulations::{
     outcome::{DomainMeasures, Measures, Outcome},
     plan::{Arrival, Plan},
     run::Progress,
+    scenario::Where,
 };
 use tokio::time::{sleep, timeout};
 
@@ -223,22 +224,40 @@ impl<'a> Act<'a> {
 
     /// Waits until each intent is in a state that says what became of it.
     async fn be_stated(&self) {
+        let mut unstated = Vec::new();
         let waited = timeout(self.quiet.to_std(), async {
             loop {
                 self.read_intents().await;
-                if self.eyes.crowd().unstated().is_empty() {
+                let rooms = self.rooms().await;
+                unstated = self.eyes.crowd().unstated(|name| self.fits(name, &rooms));
+                if unstated.is_empty() {
                     return;
                 }
                 sleep(AGAIN).await;
             }
         });
         if waited.await.is_err() {
-            let unstated = self.eyes.crowd().unstated();
             for (node, what) in unstated {
                 let what = format!("{what}; {}", self.known(node).await);
                 self.eyes.find("liveness", node, what);
             }
         }
+    }
+
+    /// Returns what is available of each flavour of those who can be spoken to.
+    async fn rooms(&self) -> Vec<Resources> {
+        let all = join_all((0..self.eyes.names().len()).map(|node| self.eyes.tables(node))).await;
+        all.into_iter().flatten().flat_map(|(tables, _)| tables.flavours).map(|flavour| flavour.available).collect()
+    }
+
+    /// Says whether there is room for a replica of this intent, as far as that can be told: whoever asks for a place or a price
+    /// may be refused with room all around.
+    fn fits(&self, intent: &str, rooms: &[Resources]) -> bool {
+        let arrival = self.plan.arrivals.iter().find(|arrival| name(arrival) == intent);
+        arrival.is_some_and(|arrival| {
+            let anything = arrival.place == Where::Anywhere && arrival.ceiling.is_none();
+            anything && rooms.iter().any(|room| room.holds(&arrival.need).is_ok())
+        })
     }
 
     /// Says whom and what a node knows, for whoever wonders why it finds nothing.

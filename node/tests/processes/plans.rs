@@ -13,10 +13,12 @@ use simulations::{
     scenario::Where,
 };
 
-/// Clocks of a second or two, so that a run of half a minute passes through all of them.
+/// Clocks of a few seconds, so that a run of half a minute passes through all of them.
 pub(crate) fn fast() -> agent::Config {
     let mut config = agent::Config::default();
-    config.contract.lease = Span::secs(2);
+    config.contract.lease = Span::secs(3);
+    // Who loses its place again and again on a busy machine looks again before the test gives up.
+    config.orchestrator.longest_retry = Span::secs(2);
     config.contract.activate_within = Span::secs(3);
     config.contract.purchase_within = Span::secs(2);
     config.contract.repeat_after = Span::millis(200);
