@@ -51,6 +51,8 @@ pub(crate) struct Digests {
     asks: BTreeMap<AskId, NodeId>,
     /// The number of the last digest that was told: no earlier than its time.
     last: Epoch,
+    /// Until when it is not known what there is: after a start again, until the domain's nodes are back.
+    blank: Time,
     heard: BTreeMap<NodeId, Heard>,
 }
 
@@ -113,9 +115,13 @@ impl Said {
 }
 
 impl Digests {
-    /// Begins a life: digests of this one are later than those of all before.
-    pub(crate) const fn begin(&mut self, starts: u32) {
+    /// Begins a life: digests of this one are later than those of all before. One that starts again says that there may
+    /// be anything until `blank`: its nodes are still there, and have yet to find it and to advertise anew.
+    pub(crate) const fn begin(&mut self, starts: u32, blank: Time) {
         self.last = Epoch { starts, changes: 0 };
+        if starts > 1 {
+            self.blank = blank;
+        }
     }
 
     // -- who is told --------------------------------------------------------------------------------------
@@ -213,6 +219,11 @@ impl Digests {
     pub(crate) fn looked(&mut self, now: Time, rules: &Rules, domain: Domain, said: Said) {
         let Some(outline) = self.outlines.get_mut(rules) else { return };
         (outline.look, outline.growths, outline.growing) = (None, 0, None);
+        let is_blank = now < self.blank && !rules.is_empty();
+        let said = if is_blank { Said::Everything } else { said };
+        if is_blank {
+            outline.look = Some(self.blank);
+        }
         if outline.version > 0 && outline.domain == domain && outline.said.is_the_same(&said) {
             // The numbers of offers, which alone may differ, go with the next that is told.
             outline.said = said;

@@ -126,7 +126,7 @@ impl Manager {
     /// Comes to life: drops the candidates that have expired meanwhile. Own offers are REAR's to tell.
     pub fn start(&mut self, now: Time, starts: u32, out: &mut Vec<Effect>) {
         self.telling.feeds.begin(starts);
-        self.digests.begin(starts);
+        self.digests.begin(starts, now + self.config.digest_shrink);
         self.early.begin(now + self.config.first_contact);
         self.sweep(now, out);
         self.bound(None, out);

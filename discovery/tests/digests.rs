@@ -247,6 +247,20 @@ fn after_a_restart_or_another_connection_a_new_digest_counts_and_no_old_one() {
 }
 
 #[test]
+fn who_starts_again_denies_nothing_before_its_nodes_are_back() {
+    let mut net = world();
+    offers(&mut net, 8, 1);
+    settle(&mut net);
+    assert!(!asks(&mut net, "cpu>=9"));
+    net.restart(SP);
+    net.partners();
+    net.pass(Span::secs(9));
+    assert!(asks(&mut net, "cpu>=9"), "its nodes may not have found it yet");
+    net.pass(Span::secs(60));
+    assert!(!asks(&mut net, "cpu>=9"));
+}
+
+#[test]
 fn who_sells_on_what_others_have_says_that_there_may_be_anything() {
     let rule = Expose { partners: vec!["alpha".to_owned()], what: "tags=none".parse().unwrap(), resale: true };
     let mut net = world_with(Config { expose: vec![rule], ..Config::default() });
