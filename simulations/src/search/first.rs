@@ -109,6 +109,22 @@ mod tests {
     }
 
     #[test]
+    fn a_higher_one_that_answers_later_counts_for_nothing() {
+        for _ in 0..50 {
+            // 0 fails once 1 has begun; 1 answers once nobody waits for it any more.
+            let begun = AtomicBool::new(false);
+            let test = |number: u64, idle: &dyn Fn() -> bool| {
+                begun.fetch_or(number == 1, Ordering::Relaxed);
+                while !(if number == 0 { begun.load(Ordering::Relaxed) } else { idle() }) {
+                    thread::yield_now();
+                }
+                Some(number)
+            };
+            assert_eq!(first(2, 2, &test, &mut || ControlFlow::Continue(())), Some((0, 0)));
+        }
+    }
+
+    #[test]
     fn a_caller_who_breaks_ends_it() {
         let test = |_: u64, idle: &dyn Fn() -> bool| {
             while !idle() {
