@@ -264,8 +264,8 @@ impl Capacity {
     pub(crate) fn offer(&mut self, offer: Offer, by_hand: bool, out: &mut Vec<Effect>) -> FlavourId {
         let id = offer.flavour(&self.me);
         let own = Box::new(Own { offer, by_hand, withdrawn: false, epoch: Epoch::default() });
-        let same = |old: &Box<Own>| old.offer == own.offer && old.by_hand == by_hand && !old.withdrawn;
-        if self.own.get(&id).is_some_and(same) {
+        let same = |old: &Own| old.offer == own.offer && old.by_hand == by_hand && !old.withdrawn;
+        if self.own.get(&id).is_some_and(|old| same(old)) {
             return id;
         }
         out.push(Effect::Keep(Row::put(Table::Flavours, id.as_bytes(), &*own)));
@@ -321,8 +321,8 @@ impl Capacity {
     pub(crate) fn start(&mut self, starts: u32, configured: &[Offer], out: &mut Vec<Effect>) {
         self.epoch = Epoch { starts, changes: 0 };
         let named: BTreeSet<_> = configured.iter().map(|offer| offer.flavour(&self.me)).collect();
-        let over = |(id, own): (&FlavourId, &Box<Own>)| (!own.by_hand && !named.contains(id)).then_some(*id);
-        for id in self.own.iter().filter_map(over).collect::<Vec<_>>() {
+        let over = |id: &FlavourId, own: &Own| (!own.by_hand && !named.contains(id)).then_some(*id);
+        for id in self.own.iter().filter_map(|(id, own)| over(id, own)).collect::<Vec<_>>() {
             self.forget(&id, out);
         }
         for offer in configured {
