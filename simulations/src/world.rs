@@ -72,6 +72,8 @@ pub struct World {
     last_conn: u64,
     as_bytes: bool,
     has_liars: bool,
+    /// What operators were given to make a pair of the plan partners.
+    tokens: BTreeMap<usize, Box<PartnerToken>>,
     /// The catalogues that supernodes use.
     catalogues: Vec<CatalogueAddress>,
     /// What was answered lately, where there are liars.
@@ -108,7 +110,7 @@ enum Due {
     Redial { node: NodeNo, life: u32, to: NodeNo, tries: u32 },
     Idle { a: NodeNo, b: NodeNo, conn: u64 },
     Partner { place: usize, tries: u32 },
-    Accept { accepter: NodeNo, setup: Setup, token: Box<PartnerToken>, name: String },
+    Accept { place: usize, accepter: NodeNo, tries: u32 },
     Arrival { number: u32 },
     Delete { number: u32 },
     Act { number: u32 },
@@ -160,6 +162,7 @@ impl World {
             last_conn: 0,
             as_bytes,
             has_liars,
+            tokens: BTreeMap::new(),
             catalogues,
             said: VecDeque::new(),
             observers: Vec::new(),
@@ -252,9 +255,7 @@ impl World {
             }
             Due::Idle { a, b, conn } => self.idle(a, b, conn),
             Due::Partner { place, tries } => self.invite(place, tries),
-            Due::Accept { accepter, setup, token, name } => {
-                self.command(accepter, Command::PartnerAccept { token, name }, Some(setup));
-            }
+            Due::Accept { place, accepter, tries } => self.accept(place, accepter, tries),
             Due::Arrival { number } => self.submit(number),
             Due::Delete { number } => self.delete(number),
             Due::Act { number } => self.strike(number),

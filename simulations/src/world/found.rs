@@ -187,24 +187,35 @@ impl World {
         self.command(node, Command::PartnerInvite { name, ttl: INVITED }, Some(setup));
     }
 
+    /// The operator of the other one takes the invitation up.
+    pub(super) fn accept(&mut self, place: usize, accepter: NodeNo, tries: u32) {
+        let Some(token) = self.tokens.get(&place).cloned() else { return };
+        let (inviter, _) = self.plan.partners[place];
+        let name = self.plan.domains[inviter as usize].name.clone();
+        self.command(
+            accepter,
+            Command::PartnerAccept { token, name },
+            Some(Setup::Accepted { place, accepter, tries }),
+        );
+    }
+
     /// A command is answered.
     pub(super) fn answered(&mut self, setup: Option<Setup>, result: Result<Response, Refusal>) {
         match (setup, result) {
             (None | Some(Setup::Deleted { .. }), _) | (Some(Setup::Accepted { .. }), Ok(_)) => {}
             (Some(Setup::Invited { place, accepter, tries }), Ok(Response::PartnerInvited(token))) => {
-                let (inviter, _) = self.plan.partners[place];
-                let name = self.plan.domains[inviter as usize].name.clone();
                 // A person carries the token over.
-                let setup = Setup::Accepted { place, accepter, tries };
-                self.after(Span::millis(10), Due::Accept { accepter, setup, token, name });
+                self.tokens.insert(place, token);
+                self.after(Span::millis(10), Due::Accept { place, accepter, tries });
             }
             // Of an earlier try the answer alone was lost.
             (Some(Setup::Accepted { place, accepter, .. }), Err(_)) if self.has_partner(accepter, place) => {}
-            // On a bad line it may take several.
-            (Some(Setup::Invited { place, tries, .. } | Setup::Accepted { place, tries, .. }), _)
-                if tries < MOST_TRIES =>
-            {
+            // On a bad line it may take several. Whoever was let in by a token, and did not hear of it, shows the same again.
+            (Some(Setup::Invited { place, tries, .. }), _) if tries < MOST_TRIES => {
                 self.after(Span::secs(1), Due::Partner { place, tries: tries + 1 });
+            }
+            (Some(Setup::Accepted { place, accepter, tries }), _) if tries < MOST_TRIES => {
+                self.after(Span::secs(1), Due::Accept { place, accepter, tries: tries + 1 });
             }
             (Some(Setup::Invited { accepter, .. } | Setup::Accepted { accepter, .. }), other) => {
                 self.violate("setup", accepter, format!("no partners: {other:?}"));
