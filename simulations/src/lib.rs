@@ -19,6 +19,6 @@ pub mod planted;
 pub mod report;
 pub mod run;
 pub mod scenario;
-pub mod shipped;
 pub mod search;
+pub mod shipped;
 pub mod world;

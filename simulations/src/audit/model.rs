@@ -48,7 +48,7 @@ impl Model {
         let disk = world.disk(node);
         self.nodes[node as usize].retain(|(buyer, key), promise| match promise.contract {
             Some(contract) => disk.contains_key(&(Table::Contracts, contract.0.to_vec())),
-            None => disk.contains_key(&(Table::Reservations, [buyer.as_bytes(), &key.as_bytes()[..]].concat())),
+            None => disk.contains_key(&(Table::Reservations, [buyer.as_bytes(), key.as_bytes()].concat())),
         });
     }
 

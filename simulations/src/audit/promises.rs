@@ -190,7 +190,7 @@ impl Promises {
                 // A repeat may be answered when the hold is forgotten already.
                 let order = signed.claimed().and_then(|reserved| reserved.order.claimed());
                 order.is_none_or(|order| {
-                    let key = [order.buyer.as_bytes(), &order.key.as_bytes()[..]].concat();
+                    let key = [order.buyer.as_bytes(), order.key.as_bytes()].concat();
                     is_kept(Table::Reservations, key) || self.held.contains_key(&name(&order))
                 })
             }

@@ -22,7 +22,7 @@ const WHOLE: Size = Size { nodes: 100, length: Span::secs(1000), acts: 40, arriv
 
 /// An act comes every 20 s, an intent every 3 s, each from one node after the other.
 fn shape(trim: &Trim) -> Option<Shape> {
-    let nodes = trim.nodes.unwrap_or(WHOLE.nodes).min(WHOLE.nodes).max(2);
+    let nodes = trim.nodes.unwrap_or(WHOLE.nodes).clamp(2, WHOLE.nodes);
     let length = trim.length.unwrap_or(WHOLE.length).min(WHOLE.length);
     let list = |count: u32, every: u64, said: &Option<Vec<u32>>| {
         let comes = |number: &u32| Span::secs(u64::from(*number) * every) < length;
