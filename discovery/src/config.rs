@@ -62,7 +62,8 @@ pub struct Config {
     /// Whether this node, as a supernode, tells partners in short what they may find here, and does not ask those that
     /// have said that they have nothing that fits.
     ///
-    /// Without, every question goes to every partner: only for comparison.
+    /// Off by default: just after a partner's supernode has started again, what it says may lag behind what it has, and
+    /// an intent of that moment finds no place.
     pub digests: bool,
     /// How long what has grown waits for others before partners are told.
     ///
@@ -198,7 +199,7 @@ impl Default for Config {
             hedge_least: Span::millis(20),
             relay_margin: Span::millis(100),
             ask_partners: true,
-            digests: true,
+            digests: false,
             digest_growth: Span::millis(100),
             digest_shrink: Span::secs(10),
             digest_heartbeat: Span::secs(180),

@@ -261,9 +261,31 @@ fn who_starts_again_denies_nothing_before_its_nodes_are_back() {
 }
 
 #[test]
+fn after_a_start_again_what_a_node_advertises_as_before_is_not_denied() {
+    for keeps in [true, false] {
+        let mut net = world();
+        let flavour = offer(&net.nodes[P], 1, 8, 1);
+        net.own(P, flavour);
+        settle(&mut net);
+        assert!(asks(&mut net, "cpu>=8") && !asks(&mut net, "cpu>=9"));
+        if keeps {
+            net.restart_with_rows(SP)
+        } else {
+            net.restart(SP)
+        }
+        net.partners();
+        for _ in 0..12 {
+            net.pass(Span::secs(5));
+            assert!(asks(&mut net, "cpu>=8"), "keeps: {keeps}");
+        }
+        assert!(!asks(&mut net, "cpu>=9"));
+    }
+}
+
+#[test]
 fn who_sells_on_what_others_have_says_that_there_may_be_anything() {
     let rule = Expose { partners: vec!["alpha".to_owned()], what: "tags=none".parse().unwrap(), resale: true };
-    let mut net = world_with(Config { expose: vec![rule], ..Config::default() });
+    let mut net = world_with(Config { expose: vec![rule], digests: true, ..Config::default() });
     settle(&mut net);
     net.pass(HEARTBEAT);
     assert!(told(&net, SP, SC).iter().all(|digest| digest.everything) && !told(&net, SP, SC).is_empty());
@@ -293,7 +315,7 @@ fn of_more_offers_than_are_looked_at_there_may_be_anything() {
 #[test]
 fn only_what_a_partner_may_see_is_in_its_digest_at_the_price_that_it_sees() {
     let rule = Expose { partners: vec!["alpha".to_owned()], what: "arch=amd64".parse().unwrap(), resale: false };
-    let config = Config { expose: vec![rule], margin: "10%".parse().unwrap(), ..Config::default() };
+    let config = Config { expose: vec![rule], digests: true, margin: "10%".parse().unwrap(), ..Config::default() };
     let mut net = world_with(config);
     let (seen, mut hidden) = (offer(&net.nodes[P], 1, 4, 1), offer(&net.nodes[P], 2, 8, 1));
     let Kind::K8Slice(slice) = &mut hidden.kind else { panic!("a slice") };

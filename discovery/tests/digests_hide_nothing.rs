@@ -174,7 +174,7 @@ proptest! {
     fn what_list_has_shown_for_the_time_that_growth_waits_is_not_denied(
         ops in vec(op(), 1..14), expose in rules(), margin in select(vec!["0%", "10%"]),
     ) {
-        let mut net = world_with(Config { expose, margin: margin.parse().unwrap(), ..Config::default() });
+        let mut net = world_with(Config { expose, digests: true, margin: margin.parse().unwrap(), ..Config::default() });
         let mut queries = 0;
         for (n, op) in ops.iter().enumerate() {
             happen(&mut net, op, n as u64 + 1);

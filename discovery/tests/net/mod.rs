@@ -82,7 +82,7 @@ pub fn name_of(domain: &DomainKey) -> String {
 
 pub fn everything() -> Config {
     let rule = Expose { partners: vec!["*".to_owned()], what: Selector::default(), resale: false };
-    Config { expose: vec![rule], ..Config::default() }
+    Config { expose: vec![rule], digests: true, ..Config::default() }
 }
 
 impl Net {
