@@ -164,7 +164,8 @@ impl<T> Serialize for Signed<T> {
 impl<'de, T> Deserialize<'de> for Signed<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (bytes, signature) = <(ByteBuf, ByteBuf)>::deserialize(deserializer)?;
-        let signature = signature.into_vec().try_into().map_err(|_| serde::de::Error::custom("a signature has 64 bytes"))?;
+        let signature =
+            signature.into_vec().try_into().map_err(|_| serde::de::Error::custom("a signature has 64 bytes"))?;
         let bytes = bytes.into_vec().into_boxed_slice();
         Ok(Self { bytes, signature, opened: OnceLock::new(), refused: OnceLock::new(), kind: PhantomData })
     }
