@@ -99,7 +99,7 @@ pub(crate) async fn run(
     } else {
         terminal::line(&format!("ready {node} api http://{} listening {}", daemon.api, addresses.join(" ")))?;
     }
-    daemon.serve(shutdown).await
+    Box::pin(daemon.serve(shutdown)).await
 }
 
 /// Reads the address to serve the API on.
