@@ -121,9 +121,9 @@ pub struct Body {
     /// Tasks that are to be waited for when it ends.
     pub tasks: TaskTracker,
     stop: CancellationToken,
-    host: tokio::task::JoinHandle<Result<Agent, HostError>>,
+    host: tokio::task::JoinHandle<Result<Box<Agent>, HostError>>,
     /// How the host ended, where it did by itself.
-    ended: Option<Result<Result<Agent, HostError>, tokio::task::JoinError>>,
+    ended: Option<Result<Result<Box<Agent>, HostError>, tokio::task::JoinError>>,
     transport: transport::Handle,
     driver: Arc<dyn Driver>,
     expose: Expose,
@@ -167,7 +167,7 @@ impl Body {
         let doers = Outside { net: net.clone(), tunnels: tunnels.clone(), works, expose: expose.clone() };
         let number = life.number;
         let host = Host {
-            agent,
+            agent: Box::new(agent),
             clock: Arc::clone(&life.clock),
             jumps: life.clock.watch(),
             keeper,
@@ -217,7 +217,7 @@ impl Body {
     ///
     /// # Errors
     /// Why the node could not go on.
-    pub async fn end(self) -> anyhow::Result<Agent> {
+    pub async fn end(self) -> anyhow::Result<Box<Agent>> {
         let Self { tunnels, tasks, stop, host, ended, transport, driver, expose, .. } = self;
         stop.cancel();
         let ended = match ended {

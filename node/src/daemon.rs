@@ -117,7 +117,7 @@ impl Daemon {
         body.until(shutdown).await;
         // First of all, so that nobody is led here, and a successor's file is not removed.
         let _ = std::fs::remove_file(&address_file);
-        Box::pin(body.end()).await.map(drop)
+        body.end().await.map(drop)
     }
 }
 

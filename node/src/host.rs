@@ -197,7 +197,7 @@ pub enum HostError {
 /// The host: the mind and what it needs around it.
 pub struct Host<D> {
     /// The mind.
-    pub agent: Agent,
+    pub agent: Box<Agent>,
     /// The clock.
     pub clock: Arc<Clock>,
     /// Notices when the clock jumps.
@@ -239,7 +239,7 @@ impl<D: Doers> Host<D> {
     ///
     /// # Errors
     /// When the ledger fails.
-    pub async fn run(mut self, mut inbox: Inbox, starts: u32, stop: CancellationToken) -> Result<Agent, HostError> {
+    pub async fn run(mut self, mut inbox: Inbox, starts: u32, stop: CancellationToken) -> Result<Box<Agent>, HostError> {
         let mut waiting = Waiting::default();
         let mut health = self.keeper.health();
         let mut keep_time = tokio::time::interval(KEEP_TIME);

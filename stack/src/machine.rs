@@ -74,7 +74,7 @@ pub(crate) struct State {
     /// Called when its node is to end in order.
     stop: CancellationToken,
     /// The mind that the last life left, at rest.
-    pub(crate) rest: Option<Agent>,
+    pub(crate) rest: Option<Box<Agent>>,
     /// What its minds did that must not be, and when.
     pub(crate) violations: Vec<(Time, u8, String)>,
 }
