@@ -93,3 +93,40 @@ fn partners_that_have_nothing_that_fits_are_not_asked_and_nothing_is_lost_by_it(
         assert!(few.sent * 3 < all.sent, "{few:?} {all:?}");
     }
 }
+
+/// A partner's supernode is killed while an order is on its way to it, and comes back: what its domain has is found.
+#[test]
+fn what_a_partner_has_is_found_after_its_supernode_has_started_again() {
+    const SP: usize = 2;
+    for seed in 1..=6 {
+        let mut config = open();
+        config.discovery.digests = true;
+        let nodes = [vec![supernode(), node()], vec![supernode(), node().offering(offer(room("4", "4Gi")))]];
+        let plans = nodes.map(|nodes| DomainPlan { config: config.clone(), nodes }).into_iter().collect();
+        let mut world = World::of_domains(seed, Faults::default(), plans);
+        world.partner(SC, SP);
+        world.settle_in();
+        for number in 1..=8 {
+            world.submit(C, id(number), intent(&format!("web-{number}"), 1, TERM));
+            world.run(Span::millis(seed * 7 * number % 120));
+            world.kill(SP);
+            world.run(Span::secs(10 + seed % 7));
+            world.revive(SP);
+            world.run(Span::millis(900 + 977 * number * seed % 12_000));
+            world.command(C, Command::Delete(id(number)));
+            world.run(Span::secs(1));
+            let again = 100 + number;
+            world.submit(C, id(again), intent(&format!("web-{again}"), 1, TERM));
+            world.run(Span::secs(10));
+            let (phase, place) = outcome(&world, again);
+            assert_eq!(
+                (phase, place),
+                (Phase::Running, Some(P)),
+                "seed {seed}, {number}: {:?}",
+                world.managers()[C].orchestrator.intent(&id(again)).unwrap().reason
+            );
+            world.command(C, Command::Delete(id(again)));
+            world.run(Span::secs(5));
+        }
+    }
+}

@@ -5,7 +5,7 @@ mod net;
 
 use discovery::{Config, Effect, Input, PartnerLists, config::Expose, mail::Asker};
 use kernel::{FlavourId, Manager as _, Span, Ticket};
-use net::*;
+use net::{three::*, *};
 use rear_proto::{
     Answer, CapacityDigest, Code, Kind, Money, Request, Selector, Trace,
     local::Caller,
@@ -13,30 +13,10 @@ use rear_proto::{
     message::{List, Scope},
 };
 
-const SC: usize = 0;
-const SP: usize = 1;
-const SG: usize = 2;
-/// A node of beta's.
-const P: usize = 3;
-
 /// How long growth waits, shrinking waits, and a heartbeat takes.
 const GROWTH: Span = Span::millis(100);
 const SHRINK: Span = Span::secs(10);
 const HEARTBEAT: Span = Span::secs(180);
-
-/// Supernodes of alpha, beta and gamma, all partners; beta has another node.
-fn world_with(beta: Config) -> Net {
-    let mut net = Net::new();
-    for (domain, config) in [(1, everything()), (2, beta.clone()), (3, everything())] {
-        net.node(self::domain(domain), Role::Supernode, config);
-    }
-    net.node(domain(2), Role::Node, beta);
-    net.partners();
-    for (a, b) in [(SC, SP), (SC, SG), (SG, SP), (SP, P)] {
-        net.link(a, b);
-    }
-    net
-}
 
 fn world() -> Net {
     world_with(everything())

@@ -7,37 +7,16 @@ use std::collections::BTreeSet;
 
 use discovery::{Config, Input, config::Expose};
 use kernel::{FlavourId, QueryId, Span};
-use net::*;
+use net::{three::*, *};
 use proptest::{collection::vec, prelude::*, sample::select};
 use rear_proto::{
     Answer, Currency, Epoch, Flavour, Kind, Location, Money, Request,
     flavour::{Domain, K8Slice},
-    membership::Role,
     message::List,
 };
 
-const SC: usize = 0;
-const SP: usize = 1;
-const SG: usize = 2;
-/// A node of beta's.
-const P: usize = 3;
-
 /// How long growth waits.
 const GROWTH: Span = Span::millis(100);
-
-/// Supernodes of alpha, beta and gamma, all partners; beta has another node.
-fn world_with(beta: Config) -> Net {
-    let mut net = Net::new();
-    for (domain, config) in [(1, everything()), (2, beta.clone()), (3, everything())] {
-        net.node(self::domain(domain), Role::Supernode, config);
-    }
-    net.node(domain(2), Role::Node, beta);
-    net.partners();
-    for (a, b) in [(SC, SP), (SC, SG), (SG, SP), (SP, P)] {
-        net.link(a, b);
-    }
-    net
-}
 
 #[derive(Debug, Clone)]
 struct Ware {

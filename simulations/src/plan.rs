@@ -22,6 +22,7 @@ use rear_proto::membership::Role;
 use crate::scenario::{Between, Line, Scenario, Where};
 
 pub use arrivals::COMPONENT;
+pub use nodes::machine;
 
 /// A node of a plan, by its place in [`Plan::nodes`].
 pub type NodeNo = u32;

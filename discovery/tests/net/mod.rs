@@ -85,6 +85,31 @@ pub fn everything() -> Config {
     Config { expose: vec![rule], digests: true, ..Config::default() }
 }
 
+/// Supernodes of alpha, beta and gamma, all partners; beta has another node.
+pub mod three {
+    use super::{Config, Net, Role, domain, everything};
+
+    pub const SC: usize = 0;
+    pub const SP: usize = 1;
+    pub const SG: usize = 2;
+    /// The node of beta's.
+    pub const P: usize = 3;
+
+    /// Makes them; beta has these settings.
+    pub fn world_with(beta: Config) -> Net {
+        let mut net = Net::new();
+        for (number, config) in [(1, everything()), (2, beta.clone()), (3, everything())] {
+            net.node(domain(number), Role::Supernode, config);
+        }
+        net.node(domain(2), Role::Node, beta);
+        net.partners();
+        for (a, b) in [(SC, SP), (SC, SG), (SG, SP), (SP, P)] {
+            net.link(a, b);
+        }
+        net
+    }
+}
+
 impl Net {
     pub fn new() -> Self {
         Self {

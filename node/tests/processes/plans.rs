@@ -1,15 +1,11 @@
 //! Plans made by hand and by a seed: who there is, what is wanted, what befalls them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use kernel::{Quantity, Resource, Resources, Rng, Span};
+use kernel::{Quantity, Resources, Rng, Span};
 use rear::offer::Offer;
-use rear_proto::{
-    Kind, Money, Period, Policies, Price, Properties,
-    flavour::{K8Slice, Partitionable},
-    membership::Role,
-};
+use rear_proto::{Money, membership::Role};
 use simulations::{
-    plan::{Act, Acted, Arrival, DomainPlan, NodeNo, NodePlan},
+    plan::{Act, Acted, Arrival, DomainPlan, NodeNo, NodePlan, machine},
     scenario::Where,
 };
 
@@ -51,32 +47,7 @@ pub(crate) fn node(name: &str, domain: u32, role: Role, cores: u64) -> NodePlan 
 }
 
 fn offer(cores: u64) -> Offer {
-    let room = |cpu: Quantity, memory: u64, pods| Resources {
-        cpu,
-        memory: Quantity::bytes(memory << 20),
-        pods: Quantity::units(pods),
-        ..Resources::default()
-    };
-    let least = room(Quantity::millis(100), 16, 1);
-    Offer {
-        name: "machine".to_owned(),
-        kind: Kind::K8Slice(K8Slice {
-            architecture: "amd64".to_owned(),
-            gpu_model: None,
-            runtimes: vec!["wasm".to_owned()],
-        }),
-        base: room(Quantity::units(cores), cores << 10, 32),
-        policies: Policies { partitionable: Some(Partitionable { min: least, step: least }), aggregatable: None },
-        price: Price {
-            amount: Money(400_000),
-            currency: rear_proto::Currency::EUR,
-            period: Period::Hour,
-            priced: vec![Resource::Cpu, Resource::Memory],
-        },
-        properties: Properties::default(),
-        location: None,
-        expires_in: Span::secs(60),
-    }
+    machine(Quantity::units(cores), Quantity::bytes(cores << 30), Money(400_000))
 }
 
 /// Draws intents of half a core that come at these nodes, about one in so many milliseconds, and live for some seconds.

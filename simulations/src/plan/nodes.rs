@@ -113,13 +113,13 @@ fn offer(of: &Domains, rng: &mut Rng) -> Offer {
     let cpu = part(of.cpu.draw(rng).to_millis(), STEP_CPU);
     let bytes = Between { least: of.memory.least.to_units(), most: of.memory.most.to_units() };
     let memory = part(bytes.draw(rng), STEP_MEMORY);
-    let resources = |cpu, memory, pods| Resources {
-        cpu: Quantity::millis(cpu),
-        memory: Quantity::bytes(memory),
-        pods: Quantity::units(pods),
-        ..Resources::default()
-    };
-    let least = resources(STEP_CPU, STEP_MEMORY, 1);
+    machine(Quantity::millis(cpu), Quantity::bytes(memory), Money(of.price.draw(rng)))
+}
+
+/// Returns what a node with so much room offers for so much an hour, in parts of 100m and 16Mi.
+pub fn machine(cpu: Quantity, memory: Quantity, price: Money) -> Offer {
+    let resources = |cpu, memory, pods| Resources { cpu, memory, pods: Quantity::units(pods), ..Resources::default() };
+    let least = resources(Quantity::millis(STEP_CPU), Quantity::bytes(STEP_MEMORY), 1);
     Offer {
         name: "machine".to_owned(),
         kind: Kind::K8Slice(K8Slice {
@@ -130,7 +130,7 @@ fn offer(of: &Domains, rng: &mut Rng) -> Offer {
         base: resources(cpu, memory, PODS),
         policies: Policies { partitionable: Some(Partitionable { min: least, step: least }), aggregatable: None },
         price: Price {
-            amount: Money(of.price.draw(rng)),
+            amount: price,
             currency: Currency::EUR,
             period: Period::Hour,
             priced: vec![Resource::Cpu, Resource::Memory],

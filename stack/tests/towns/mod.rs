@@ -1,15 +1,11 @@
 //! Small worlds, made by hand: the four stories.
 #![allow(dead_code, reason = "no test uses all of it")]
 
-use kernel::{Quantity, Resource, Resources, Span};
+use kernel::{Quantity, Resources, Span};
 use rear::offer::Offer;
-use rear_proto::{
-    Currency, Kind, Money, Period, Policies, Price, Properties,
-    flavour::{K8Slice, Partitionable},
-    membership::Role,
-};
+use rear_proto::{Money, membership::Role};
 use simulations::{
-    plan::{Act, Acted, Arrival, DomainPlan, NodePlan, Plan},
+    plan::{Act, Acted, Arrival, DomainPlan, NodePlan, Plan, machine},
     scenario::{Disks, Links, Where},
 };
 use stack::{Pace, Report, Setting};
@@ -31,33 +27,7 @@ pub(crate) fn fast() -> agent::Config {
 
 /// What a provider offers: four cores, in parts of a tenth.
 pub(crate) fn offer() -> Offer {
-    let least = Resources {
-        cpu: Quantity::millis(100),
-        memory: Quantity::bytes(16 << 20),
-        pods: Quantity::units(1),
-        ..Resources::default()
-    };
-    let kind = K8Slice { architecture: "amd64".to_owned(), gpu_model: None, runtimes: vec!["wasm".to_owned()] };
-    Offer {
-        name: "machine".to_owned(),
-        kind: Kind::K8Slice(kind),
-        base: Resources {
-            cpu: Quantity::units(4),
-            memory: Quantity::bytes(8 << 30),
-            pods: Quantity::units(100),
-            ..Resources::default()
-        },
-        policies: Policies { partitionable: Some(Partitionable { min: least, step: least }), aggregatable: None },
-        price: Price {
-            amount: Money(400_000),
-            currency: Currency::EUR,
-            period: Period::Hour,
-            priced: vec![Resource::Cpu, Resource::Memory],
-        },
-        properties: Properties::default(),
-        location: None,
-        expires_in: Span::secs(60),
-    }
+    machine(Quantity::units(4), Quantity::bytes(8 << 30), Money(400_000))
 }
 
 /// A world that is being made.
