@@ -2,7 +2,7 @@
 //!
 //! A decider asks [`is`] at the place where the mistake would be made. Without the feature `planted` that is a constant
 //! `false`, so nothing of it is left in what is shipped. With it, one bug at a time lives on one thread, for as long as
-//! the guard that [`plant`] returns.
+//! the guard that `plant` returns.
 
 /// Names each bug once: what it does wrong, its variant, its name.
 macro_rules! bugs {

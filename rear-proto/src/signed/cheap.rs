@@ -1,7 +1,7 @@
 //! A scheme that proves nothing, for simulations of many nodes: there, curves would take most of the time.
 //!
 //! Anybody can make anybody's signature, so nothing may come to be believed by it outside a simulation. Three things
-//! keep it in. Its signatures end in [`MARK`], and no ed25519 signature can. They verify only on a thread that holds a
+//! keep it in. Its signatures end in a mark, and no ed25519 signature can. They verify only on a thread that holds a
 //! [`Scope`], which no daemon enters (`node/tests/walls.rs` reads the sources). And they verify only for ids that are
 //! no point of the curve, so the keys of daemons can not be spoken for even there.
 
