@@ -256,7 +256,7 @@ impl Sim {
 
     /// Runs once more without digests, for comparison, where there is somebody to tell them to.
     fn without_digests(&self, seed: u64, trim: &Trim) -> Option<Outcome> {
-        if self.args.no_digests || self.scenario.domain_count() < 2 {
+        if !self.scenario.settings.discovery.digests || self.scenario.domain_count() < 2 {
             return None;
         }
         let mut scenario = self.scenario.clone();
