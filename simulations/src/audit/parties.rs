@@ -19,8 +19,8 @@ const SLACK: Span = Span::secs(3);
 /// The contracts of the world.
 #[derive(Debug, Default)]
 pub(super) struct Parties {
-    /// What was agreed over each order.
-    agreed: BTreeMap<(NodeId, Key), Digest>,
+    /// What was agreed over each order, and who had it first.
+    agreed: BTreeMap<(NodeId, Key), (Digest, NodeNo)>,
     /// Contracts that live at somebody, and who has them.
     live: BTreeMap<ContractId, BTreeSet<NodeNo>>,
     /// Since when something that takes two is there at one node only, by the world's time.
@@ -50,6 +50,14 @@ impl Parties {
             let contract = world.managers(node).and_then(|managers| managers.contract.contract(id));
             contract.is_some_and(|contract| contract.state.is_live())
         };
+        // Nor was that ever agreed, unless its buyer has heard of it all the same.
+        let has = |at: NodeNo, id: &ContractId| {
+            world.managers(at).is_some_and(|managers| managers.contract.contract(id).is_some())
+        };
+        self.agreed.retain(|(buyer, _), (digest, first)| {
+            let id = ContractId::from(*digest);
+            *first != node || has(node, &id) || world.index(buyer).is_some_and(|buyer| has(buyer, &id))
+        });
         self.live.retain(|id, parties| {
             if parties.contains(&node) && !lives(id) {
                 parties.remove(&node);
@@ -90,7 +98,7 @@ impl Parties {
                 continue;
             };
             if !self.outlaws.contains(&node) {
-                let digest = *self.agreed.entry((contract.buyer, contract.key)).or_insert(contract.digest);
+                let (digest, _) = *self.agreed.entry((contract.buyer, contract.key)).or_insert((contract.digest, node));
                 if digest != contract.digest && !self.is_outlaw(world, &contract) {
                     let detail =
                         format!("order {}: one contract is {digest}, another {}", contract.key, contract.digest);
