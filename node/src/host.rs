@@ -239,7 +239,12 @@ impl<D: Doers> Host<D> {
     ///
     /// # Errors
     /// When the ledger fails.
-    pub async fn run(mut self, mut inbox: Inbox, starts: u32, stop: CancellationToken) -> Result<Box<Agent>, HostError> {
+    pub async fn run(
+        mut self,
+        mut inbox: Inbox,
+        starts: u32,
+        stop: CancellationToken,
+    ) -> Result<Box<Agent>, HostError> {
         let mut waiting = Waiting::default();
         let mut health = self.keeper.health();
         let mut keep_time = tokio::time::interval(KEEP_TIME);
