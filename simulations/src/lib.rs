@@ -16,6 +16,7 @@ pub mod outcome;
 pub mod plan;
 #[cfg(feature = "planted")]
 pub mod planted;
+pub mod regressions;
 pub mod report;
 pub mod run;
 pub mod scenario;
