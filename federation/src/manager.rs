@@ -389,7 +389,8 @@ impl Manager {
         self.config.blocked.contains(node)
     }
 
-    fn is_revoked(&self, node: &NodeId) -> bool {
+    /// Says whether a node was removed from the domain, as far as this one knows.
+    pub fn is_revoked(&self, node: &NodeId) -> bool {
         self.charter.as_ref().is_some_and(|charter| charter.is_revoked(node))
     }
 

@@ -211,6 +211,11 @@ pub enum Act {
         /// For how long.
         lasts: Span,
     },
+    /// The operator of a node's domain removes it there, for good; he says so again where the issuer is down.
+    Remove {
+        /// Which.
+        node: NodeNo,
+    },
 }
 
 /// What of a scenario is left out of a run: what a search has found not to matter.

@@ -99,6 +99,7 @@ impl Strikes {
                 Act::Reprice { .. } | Act::Withdraw { .. } => {
                     left_out.push("changes of offers: they are a matter of the mind alone".to_owned());
                 }
+                Act::Remove { .. } => left_out.push("removals: nobody is an operator here".to_owned()),
             }
         }
         left_out.sort();

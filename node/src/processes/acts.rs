@@ -141,6 +141,7 @@ fn of_act(plan: &Plan, act: &Act, orders: &mut Vec<(NodeNo, Span, Order)>) -> Op
         Act::SlowDisk { .. } => Some(("slow disk", "left out: the disk is as fast as it is")),
         Act::LostDisk { .. } => Some(("lost disk", "left out: a membership can't be kept without the rest")),
         Act::Lie { .. } => Some(("lie", "left out: the program does not lie")),
+        Act::Remove { .. } => Some(("remove", "left out: who is out of the domain is not audited here")),
     }
 }
 

@@ -58,6 +58,7 @@ const fn told(act: &Act) -> (&'static str, &[NodeNo], Span) {
         Act::Upgrade { node } => ("upgrade", from_ref(node), Span::ZERO),
         Act::Reprice { node, .. } => ("reprice", from_ref(node), Span::ZERO),
         Act::Withdraw { node, lasts } => ("withdraw", from_ref(node), *lasts),
+        Act::Remove { node } => ("remove", from_ref(node), Span::ZERO),
     }
 }
 

@@ -6,9 +6,9 @@ use kernel::{Rng, Span};
 
 use super::{
     Act, Acted, NodeNo,
-    nodes::{Whole, distinct},
+    nodes::{Whole, WholeNode, distinct},
 };
-use crate::scenario::{Fault, Scenario, Trouble, When};
+use crate::scenario::{Fault, Made, Scenario, Trouble, When};
 
 /// Draws all acts, by time; their nodes are those of the whole.
 pub(super) fn draw(scenario: &Scenario, mut rng: Rng, whole: &Whole) -> Vec<Acted> {
@@ -58,6 +58,13 @@ pub(super) fn draw(scenario: &Scenario, mut rng: Rng, whole: &Whole) -> Vec<Acte
     acts
 }
 
+/// Says whether a fault may strike a node at all. An issuer can't remove itself.
+pub(super) fn may_strike(scenario: &Scenario, fault: &Fault, made: &Made, node: &WholeNode) -> bool {
+    let removes = matches!(fault.trouble, Trouble::Remove);
+    fault.who.has(scenario, made, node.role, node.number)
+        && !(removes && scenario.domains[made.kind].is_issuer(node.role, node.number))
+}
+
 /// Returns whom a fault may strike: single nodes, or whole domains.
 fn struck(scenario: &Scenario, fault: &Fault, whole: &Whole) -> Vec<Vec<NodeNo>> {
     let needs_offer = matches!(fault.trouble, Trouble::Reprice(_) | Trouble::Withdraw);
@@ -66,7 +73,7 @@ fn struck(scenario: &Scenario, fault: &Fault, whole: &Whole) -> Vec<Vec<NodeNo>>
     let cuts = matches!(fault.trouble, Trouble::Partition | Trouble::Hold) && fault.who.takes_whole_domains();
     for (at, node) in (0..).zip(&whole.nodes) {
         let made = &whole.domains[node.domain];
-        if !fault.who.has(scenario, made, node.role, node.number) || needs_offer && !node.offers {
+        if !may_strike(scenario, fault, made, node) || needs_offer && !node.offers {
             continue;
         }
         if cuts {
@@ -99,7 +106,8 @@ fn make(fault: &Fault, who: &[&[NodeNo]], rng: &mut Rng) -> Vec<Act> {
         | Trouble::Lie(_)
         | Trouble::Upgrade
         | Trouble::Reprice(_)
-        | Trouble::Withdraw => {}
+        | Trouble::Withdraw
+        | Trouble::Remove => {}
     }
     who.iter().flat_map(|nodes| nodes.iter()).filter_map(|node| single(fault, *node, rng)).collect()
 }
@@ -126,6 +134,7 @@ fn single(fault: &Fault, node: NodeNo, rng: &mut Rng) -> Option<Act> {
             Act::Reprice { node, percent: least + rng.below(100 + by - least + 1) }
         }
         Trouble::Withdraw => Act::Withdraw { node, lasts },
+        Trouble::Remove => Act::Remove { node },
     })
 }
 
@@ -147,6 +156,7 @@ impl Act {
             Self::Upgrade { .. } => "upgrade",
             Self::Reprice { .. } => "reprice",
             Self::Withdraw { .. } => "withdraw",
+            Self::Remove { .. } => "remove",
         }
     }
 
@@ -164,7 +174,8 @@ impl Act {
             | Self::Lie { node, .. }
             | Self::Upgrade { node }
             | Self::Reprice { node, .. }
-            | Self::Withdraw { node, .. } => std::slice::from_ref(node),
+            | Self::Withdraw { node, .. }
+            | Self::Remove { node } => std::slice::from_ref(node),
         }
     }
 
@@ -182,7 +193,7 @@ impl Act {
             | Self::LostDisk { back_after: lasts, .. }
             | Self::Lie { lasts, .. }
             | Self::Withdraw { lasts, .. } => *lasts,
-            Self::Bounce { .. } | Self::Upgrade { .. } | Self::Reprice { .. } => Span::ZERO,
+            Self::Bounce { .. } | Self::Upgrade { .. } | Self::Reprice { .. } | Self::Remove { .. } => Span::ZERO,
         }
     }
 
@@ -202,7 +213,8 @@ impl Act {
             | Self::Lie { node, .. }
             | Self::Upgrade { node }
             | Self::Reprice { node, .. }
-            | Self::Withdraw { node, .. } => *node = others.first().copied().unwrap_or(*node),
+            | Self::Withdraw { node, .. }
+            | Self::Remove { node } => *node = others.first().copied().unwrap_or(*node),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use kernel::Span;
 use rear_proto::membership::Role;
 
-use super::{Act, Acted, Arrival, DomainNo, NodeNo, Trim, nodes::Whole};
+use super::{Act, Acted, Arrival, DomainNo, NodeNo, Trim, acts::may_strike, nodes::Whole};
 use crate::scenario::{Domains, ROLES, Scenario, When};
 
 /// The least of each role that a domain keeps, of those that it has: whoever sells has another who buys.
@@ -170,7 +170,7 @@ fn instead(acted: &Acted, scenario: &Scenario, whole: &Whole, kept: &Kept) -> Ve
     let (Some(first), Some(fault)) = (first, scenario.faults.get(acted.fault)) else { return Vec::new() };
     let kind = |domain: usize| whole.domains[domain].kind;
     let is_like = |node: &super::nodes::WholeNode| {
-        let fits = fault.who.has(scenario, &whole.domains[node.domain], node.role, node.number);
+        let fits = may_strike(scenario, fault, &whole.domains[node.domain], node);
         fits && kind(node.domain) == kind(first.domain) && (node.role, node.offers) == (first.role, first.offers)
     };
     let at = whole.nodes.iter().enumerate();

@@ -228,6 +228,10 @@ impl Scenario {
             | Trouble::LostDisk
             | Trouble::Upgrade
             | Trouble::Withdraw => (false, false),
+            Trouble::Remove => {
+                must(self.removes(&fault.who), "who", || "nobody but an issuer, which can't remove itself".to_owned())?;
+                (false, false)
+            }
         };
         must(!cuts || !whole || self.domain_count() > 1, "who", || {
             "there is one domain, so nobody is on the other side: strike 'nodes', 'supernodes' or one node".to_owned()
@@ -250,6 +254,15 @@ impl Scenario {
         };
         let each = u64::from(fault.count).min(struck).saturating_mul(if whole { largest } else { 1 });
         Ok(times.saturating_mul(each))
+    }
+
+    /// Says whether there is anybody of these whom his domain's issuer can remove.
+    fn removes(&self, who: &Who) -> bool {
+        self.made().any(|made| {
+            let domains = &self.domains[made.kind];
+            let mut all = ROLES.into_iter().flat_map(|role| (1..=domains.of(role)).map(move |number| (role, number)));
+            all.any(|(role, number)| who.has(self, &made, role, number) && !domains.is_issuer(role, number))
+        })
     }
 
     /// Returns how many nodes a fault may strike, and how many the largest of their domains has.

@@ -80,4 +80,6 @@ pub enum Trouble {
     Reprice(u64),
     /// They withdraw what they offer, and offer it again when it is over.
     Withdraw,
+    /// Their domain's operator removes them from it, for good.
+    Remove,
 }

@@ -61,6 +61,13 @@ impl Domains {
     }
 }
 
+impl Domains {
+    /// Says whether a node is the first of its domain, which is the issuer: it admits and removes the others.
+    pub(crate) fn is_issuer(&self, role: Role, number: u32) -> bool {
+        number == 1 && ROLES.into_iter().find(|role| self.of(*role) > 0) == Some(role)
+    }
+}
+
 /// Returns the end of a node's name: `s1` for the first supernode, `k1` for the first catalogue, `1` for the first other.
 pub(crate) fn place(role: Role, number: u32) -> String {
     match role {

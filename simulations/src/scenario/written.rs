@@ -65,6 +65,7 @@ enum Kind {
     Upgrade,
     Reprice,
     Withdraw,
+    Remove,
 }
 
 /// What a key of a fault is to its kind.
@@ -96,6 +97,7 @@ impl Kind {
             Self::Upgrade => "upgrade",
             Self::Reprice => "reprice",
             Self::Withdraw => "withdraw",
+            Self::Remove => "remove",
         }
     }
 
@@ -119,7 +121,8 @@ impl Kind {
             | Self::Liar
             | Self::Upgrade
             | Self::Reprice
-            | Self::Withdraw => None,
+            | Self::Withdraw
+            | Self::Remove => None,
         }
     }
 
@@ -127,7 +130,7 @@ impl Kind {
         let needed = |is: bool| if is { Key::Needed } else { Key::Refused };
         match key {
             "lasts" => match self {
-                Self::Bounce | Self::Upgrade | Self::Reprice => Key::Refused,
+                Self::Bounce | Self::Upgrade | Self::Reprice | Self::Remove => Key::Refused,
                 Self::Churn => Key::Allowed,
                 Self::Partition
                 | Self::Hold
@@ -196,6 +199,7 @@ impl Written {
             Kind::Upgrade => Trouble::Upgrade,
             Kind::Reprice => Trouble::Reprice(self.percent.unwrap_or(0)),
             Kind::Withdraw => Trouble::Withdraw,
+            Kind::Remove => Trouble::Remove,
         };
         let otherwise = if kind == Kind::Churn { FOR_GOOD } else { Span::ZERO };
         let count = match self.count {

@@ -1,5 +1,5 @@
 //! The making of a world: each domain is founded by its first node, and the others join it by token, through the very
-//! messages of JOIN; then supernodes are made partners by the two commands of their operators.
+//! messages of JOIN; then supernodes are made partners by the two commands of their operators, who remove nodes, too.
 
 use agent::{Agent, Batch, Command, Event, Identity, Output, Response};
 use kernel::{DomainKey, Rng, Span, Ticket};
@@ -33,6 +33,8 @@ pub(crate) enum Setup {
     Accepted { place: usize, accepter: NodeNo, tries: u32 },
     /// That an intent, by its number in the plan, is being deleted.
     Deleted { number: u32 },
+    /// That a node is being removed from its domain, and how often it was tried.
+    Removed { node: NodeNo, tries: u32 },
 }
 
 /// Makes the nodes of a plan.
@@ -178,10 +180,7 @@ impl World {
     /// The operators of two domains begin to make them partners.
     pub(super) fn invite(&mut self, place: usize, tries: u32) {
         let (inviter, accepter) = self.plan.partners[place];
-        let first = |domain| {
-            self.plan.nodes.iter().position(|node| node.domain == domain).and_then(|at| NodeNo::try_from(at).ok())
-        };
-        let (Some(node), Some(with)) = (first(inviter), first(accepter)) else { return };
+        let (Some(node), Some(with)) = (self.issuer(inviter), self.issuer(accepter)) else { return };
         let name = self.plan.domains[accepter as usize].name.clone();
         let setup = Setup::Invited { place, accepter: with, tries };
         self.command(node, Command::PartnerInvite { name, ttl: INVITED }, Some(setup));
@@ -202,7 +201,8 @@ impl World {
     /// A command is answered.
     pub(super) fn answered(&mut self, setup: Option<Setup>, result: Result<Response, Refusal>) {
         match (setup, result) {
-            (None | Some(Setup::Deleted { .. }), _) | (Some(Setup::Accepted { .. }), Ok(_)) => {}
+            (None | Some(Setup::Deleted { .. }), _) | (Some(Setup::Accepted { .. } | Setup::Removed { .. }), Ok(_)) => {
+            }
             (Some(Setup::Invited { place, accepter, tries }), Ok(Response::PartnerInvited(token))) => {
                 // A person carries the token over.
                 self.tokens.insert(place, token);
@@ -217,10 +217,35 @@ impl World {
             (Some(Setup::Accepted { place, accepter, tries }), _) if tries < MOST_TRIES => {
                 self.after(Span::secs(1), Due::Accept { place, accepter, tries: tries + 1 });
             }
+            // An issuer whose disk was lost does not know yet who is there.
+            (Some(Setup::Removed { node, tries }), Err(_)) if tries < MOST_TRIES => {
+                self.after(Span::secs(1), Due::Remove { node, tries: tries + 1 });
+            }
+            (Some(Setup::Removed { node, .. }), other) => {
+                self.violate("setup", node, format!("it can't be removed: {other:?}"));
+            }
             (Some(Setup::Invited { accepter, .. } | Setup::Accepted { accepter, .. }), other) => {
                 self.violate("setup", accepter, format!("no partners: {other:?}"));
             }
         }
+    }
+
+    /// The operator of a node's domain removes it, at the domain's first node, and waits while that is down.
+    pub(super) fn remove(&mut self, node: NodeNo, tries: u32) {
+        let Some(issuer) = self.issuer(self.domain(node)).filter(|issuer| *issuer != node) else { return };
+        if self.is_gone(issuer) {
+            return;
+        }
+        if self.node(issuer).agent.is_none() {
+            return self.after(Span::secs(1), Due::Remove { node, tries });
+        }
+        let id = self.node(node).id;
+        self.command(issuer, Command::Remove(id), Some(Setup::Removed { node, tries }));
+    }
+
+    /// Returns a domain's first node, which admits and removes the others.
+    fn issuer(&self, domain: DomainNo) -> Option<NodeNo> {
+        self.plan.nodes.iter().position(|node| node.domain == domain).and_then(|at| NodeNo::try_from(at).ok())
     }
 
     /// Says whether a node knows the other domain of a pair as a partner already.

@@ -79,6 +79,7 @@ impl World {
                 }
                 ends(self, lasts);
             }
+            Act::Remove { node } => self.remove(node, 1),
         }
     }
 
@@ -108,7 +109,8 @@ impl World {
             | Act::Leave { .. }
             | Act::LostDisk { .. }
             | Act::Upgrade { .. }
-            | Act::Reprice { .. } => {}
+            | Act::Reprice { .. }
+            | Act::Remove { .. } => {}
         }
     }
 
@@ -159,10 +161,9 @@ impl World {
     }
 
     fn died(&mut self, node: NodeNo, kept: usize, back_after: Option<Span>) {
-        let deletes: Vec<u32> =
-            self.node(node).now.commands.values().filter_map(|setup| setup.and_then(deleted)).collect();
+        let again: Vec<Due> = self.node(node).now.commands.values().filter_map(|setup| setup.and_then(again)).collect();
         self.node_mut(node).end(kept);
-        deletes.into_iter().for_each(|number| self.after(Span::secs(1), Due::Delete { number }));
+        again.into_iter().for_each(|due| self.after(Span::secs(1), due));
         self.trace.mix(super::trace::Mark::Life, self.now, [node, 0], &[]);
         self.show(&Seen::Died { node });
         match back_after.filter(|after| self.age().plus(*after) < self.plan.length.plus(Span::secs(60))) {
@@ -203,10 +204,11 @@ impl World {
     }
 }
 
-/// Returns which intent of the plan was being deleted.
-const fn deleted(setup: Setup) -> Option<u32> {
+/// Returns what a user or an operator says again where a node died without an answer.
+const fn again(setup: Setup) -> Option<Due> {
     match setup {
-        Setup::Deleted { number } => Some(number),
+        Setup::Deleted { number } => Some(Due::Delete { number }),
+        Setup::Removed { node, tries } => Some(Due::Remove { node, tries }),
         Setup::Invited { .. } | Setup::Accepted { .. } => None,
     }
 }

@@ -164,6 +164,7 @@ fn said(plan: &Plan, act: &simulations::plan::Act) -> String {
         Act::Upgrade { node } => format!("{} is upgraded", one(node)),
         Act::Reprice { node, percent } => format!("{} asks for {percent} % of its first prices", one(node)),
         Act::Withdraw { node, lasts } => format!("{} withdraws its offers for {}", one(node), short(*lasts)),
+        Act::Remove { node } => format!("{} is removed from its domain", one(node)),
     }
 }
 
