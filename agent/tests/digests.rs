@@ -88,9 +88,10 @@ fn partners_that_have_nothing_that_fits_are_not_asked_and_nothing_is_lost_by_it(
         let places: Vec<_> = with.iter().map(|(_, place)| *place).collect();
         assert_eq!(places, [Some(P), Some(P), Some(P), Some(Q), Some(Q), None, Some(P)], "{with:?}");
         assert_eq!(with, without);
-        // Without, each question goes to all five.
+        // Without, each question goes to all five; with, so does the one that has no place anywhere.
         assert_eq!((all.saved, all.sent % 5), (0, 0), "{all:?}");
-        assert!(few.sent * 3 < all.sent, "{few:?} {all:?}");
+        assert_eq!(few.after_all, 5, "{few:?}");
+        assert!((few.sent - few.after_all) * 3 < all.sent, "{few:?} {all:?}");
     }
 }
 

@@ -111,6 +111,14 @@ impl Queries {
         true
     }
 
+    /// Returns a question that waits.
+    pub(crate) fn waits(&self, query: &QueryId) -> Option<&Pending> {
+        match &self.known.get(query)?.state {
+            State::Pending(pending) => Some(pending),
+            State::Answered(_) => None,
+        }
+    }
+
     /// Ends the waiting of a question.
     pub(crate) fn take(&mut self, query: &QueryId) -> Option<Pending> {
         let known = self.known.get_mut(query)?;

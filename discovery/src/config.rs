@@ -59,11 +59,8 @@ pub struct Config {
     /// Whether this node, as a supernode, asks partners itself when its own domain has too little. Catalogues are asked
     /// in any case; where partners publish there, that is enough.
     pub ask_partners: bool,
-    /// Whether this node, as a supernode, tells partners in short what they may find here, and does not ask those that
-    /// have said that they have nothing that fits.
-    ///
-    /// Off by default: just after a partner's supernode has started again, what it says may lag behind what it has, and
-    /// an intent of that moment finds no place.
+    /// Whether this node, as a supernode, tells partners in short what they may find here, and asks those that have
+    /// said that they have nothing that fits only where nobody else has anything.
     pub digests: bool,
     /// How long what has grown waits for others before partners are told.
     ///
@@ -199,7 +196,7 @@ impl Default for Config {
             hedge_least: Span::millis(20),
             relay_margin: Span::millis(100),
             ask_partners: true,
-            digests: false,
+            digests: true,
             digest_growth: Span::millis(100),
             digest_shrink: Span::secs(10),
             digest_heartbeat: Span::secs(180),

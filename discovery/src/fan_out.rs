@@ -2,12 +2,13 @@
 //!
 //! ```text
 //!  asked ──► answers come ──► all are there, or time is over ──► over
-//!                └── an asker who has enough is told at once; later answers still fill the index
+//!                ├── an asker who has enough is told at once; later answers still fill the index
+//!                └── nobody has anything: the partners that were left out are asked after all
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use kernel::{AskId, FlavourId, NodeId, QueryId, Time};
+use kernel::{AskId, DomainKey, FlavourId, NodeId, QueryId, Time};
 use rear_proto::{Selector, Trace};
 
 use crate::{border::Viewer, endpoints::Group, mail::Asker};
@@ -45,10 +46,15 @@ pub(crate) struct FanOut {
     pub(crate) deadline: Time,
     /// When to look at it again: at its deadline, and then when to stop listening.
     pub(crate) until: Time,
-    /// When to ask a second supernode, where the first has not answered by then.
+    /// When to ask a second supernode where the first has not answered by then, and partners that were left out where
+    /// the others have not.
     pub(crate) hedge: Option<Time>,
     /// All that were asked.
     pub(crate) asked: BTreeSet<NodeId>,
+    /// Partners that are not asked unless nobody else has anything.
+    pub(crate) left_out: BTreeSet<DomainKey>,
+    /// Whether it counts what partners' digests deny.
+    pub(crate) trusts_digests: bool,
     /// Questions without an answer yet.
     pub(crate) open: BTreeMap<AskId, Group>,
     /// Whether a catalogue's signatures were checked, which is told once.
@@ -118,6 +124,8 @@ impl FanOut {
             until: deadline,
             hedge: None,
             asked: BTreeSet::new(),
+            left_out: BTreeSet::new(),
+            trusts_digests: true,
             open: BTreeMap::new(),
             checked: false,
             answers: 0,
@@ -136,6 +144,10 @@ impl FanOut {
     /// Says whether this asker waits here already.
     pub(crate) fn is_for(&self, who: &Who) -> bool {
         self.waiting.iter().any(|waiting| waiting.who == *who)
+    }
+
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = &Waiting> {
+        self.waiting.iter()
     }
 
     pub(crate) fn waiting_mut(&mut self) -> impl Iterator<Item = &mut Waiting> {

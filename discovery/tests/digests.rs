@@ -42,13 +42,18 @@ fn may_have(digest: &CapacityDigest, text: &str) -> bool {
     digest.may_have(&text.parse().unwrap())
 }
 
-/// Says whether alpha's supernode asks beta's when it looks for something.
+/// Says whether alpha's supernode asks beta's when it looks for something, and not only since nobody has anything.
 fn asks(net: &mut Net, text: &str) -> bool {
+    let before = lists(net);
     net.log.clear();
     net.discover(SC, text);
-    let asked = net.sent(SC, SP) == ["LIST_FLAVOURS"];
+    let after = lists(net);
+    let first = (after.sent - before.sent) - (after.after_all - before.after_all);
+    let is_list = |request: &Request| matches!(request, Request::List(_));
+    let asked = net.log.iter().filter(|(from, _, request)| *from == SC && is_list(request)).map(|(_, to, _)| *to);
+    let asks = asked.take(first as usize).any(|to| to == SP);
     net.pass(Span::ZERO);
-    asked
+    asks
 }
 
 const fn is_digest(packet: &Packet) -> bool {
@@ -84,9 +89,71 @@ fn a_partner_that_has_nothing_that_fits_is_not_asked() {
     let mut net = world();
     offers(&mut net, 4, 1);
     settle(&mut net);
-    assert!(asks(&mut net, "cpu>=4") && !asks(&mut net, "cpu>=5") && !asks(&mut net, "cpu>=1, arch=arm64"));
-    // Gamma offers nothing at all.
-    assert_eq!((net.sent(SC, SG), lists(&net)), (vec![], PartnerLists { sent: 1, saved: 5 }));
+    let mut other = offer(&net.nodes[SG], 2, 2, 1);
+    let Kind::K8Slice(slice) = &mut other.kind else { panic!("a slice") };
+    slice.architecture = "arm64".to_owned();
+    net.own(SG, other);
+    settle(&mut net);
+    assert!(asks(&mut net, "cpu>=4") && !asks(&mut net, "arch=arm64"));
+    assert_eq!((net.sent(SC, SP), net.sent(SC, SG)), (vec![], vec!["LIST_FLAVOURS"]));
+    assert_eq!(lists(&net), PartnerLists { sent: 2, saved: 2, after_all: 0 });
+}
+
+#[test]
+fn where_nobody_has_anything_all_are_asked_after_all_and_what_came_just_now_is_found() {
+    let mut net = world();
+    offers(&mut net, 2, 1);
+    net.own(SG, offer(&net.nodes[SG], 2, 4, 1));
+    settle(&mut net);
+    // It is not told before the question is there.
+    offers(&mut net, 5, 2);
+    assert!(!asks(&mut net, "cpu>=5"));
+    assert_eq!(lists(&net), PartnerLists { sent: 2, saved: 0, after_all: 2 });
+    let seen = |net: &Net| net.view(SC).into_iter().map(|(via, _, changes)| (via, changes)).collect::<Vec<_>>();
+    assert_eq!(seen(&net), [(net.nodes[SP].id, 2)]);
+    // One that may have it has nothing any longer, and one that had nothing has it.
+    net.own(SG, offer(&net.nodes[SG], 2, 7, 2));
+    net.pass(GROWTH);
+    net.own(SG, offer(&net.nodes[SG], 2, 1, 3));
+    offers(&mut net, 7, 3);
+    net.log.clear();
+    net.discover(SC, "cpu>=7");
+    assert_eq!((net.sent(SC, SP).len(), net.sent(SC, SG).len()), (1, 1));
+    assert_eq!(seen(&net), [(net.nodes[SP].id, 3)]);
+}
+
+#[test]
+fn a_member_is_shown_what_came_just_now_too() {
+    let mut net = world();
+    let member = net.node(domain(1), Role::Node, everything());
+    net.link(member, SC);
+    offers(&mut net, 4, 1);
+    settle(&mut net);
+    // Of what is known here, nothing is so any longer, and beta's supernode has said that of this and not of what follows.
+    assert!(asks(&mut net, "cpu>=4"));
+    offers(&mut net, 2, 2);
+    net.pass(SHRINK);
+    offers(&mut net, 8, 3);
+    net.discover(member, "cpu>=4");
+    let found: Vec<_> = net.view(member).into_iter().map(|(.., changes)| changes).collect();
+    assert_eq!((found, lists(&net).after_all), (vec![3], 2));
+}
+
+#[test]
+fn one_that_is_silent_leaves_time_to_ask_those_that_deny() {
+    let mut net = world();
+    offers(&mut net, 2, 1);
+    net.own(SG, offer(&net.nodes[SG], 2, 8, 1));
+    settle(&mut net);
+    offers(&mut net, 8, 2);
+    let is_gammas = |packet: &Packet| packet.to == SG;
+    let asker = Asker::Operator { ticket: Ticket(0), explain: false };
+    let selector = "cpu>=8".parse().unwrap();
+    let discover = Input::Discover { asker, selector, k: 4, exclude: Vec::new(), trace: Trace::None };
+    net.feed_over(SC, discover, |packet| if is_gammas(packet) { Fate::Lose } else { Fate::Arrive });
+    assert_eq!(net.view(SC), []);
+    net.pass(Config::default().list_deadline.divided(2));
+    assert_eq!(net.view(SC).len(), 1);
 }
 
 #[test]
@@ -413,13 +480,14 @@ fn a_question_that_others_have_refused_trusts_no_old_digest() {
     offers(&mut net, 2, 1);
     settle(&mut net);
     let wider = |net: &mut Net, exclude: Vec<FlavourId>| {
-        net.log.clear();
+        let before = lists(net).after_all;
         let asker = Asker::Operator { ticket: Ticket(0), explain: false };
         let selector: Selector = "cpu>=8".parse().unwrap();
         net.feed(SC, Input::Discover { asker, selector, k: 4, exclude, trace: Trace::None });
-        net.sent(SC, SP).len()
+        lists(net).after_all - before
     };
-    assert_eq!((wider(&mut net, vec![]), wider(&mut net, vec![FlavourId([9; 16])])), (0, 1));
+    // At first neither is asked, and then both are.
+    assert_eq!((wider(&mut net, vec![]), wider(&mut net, vec![FlavourId([9; 16])])), (2, 0));
 }
 
 #[test]
@@ -456,17 +524,29 @@ fn an_explanation_names_who_has_nothing_that_fits() {
     let (now, mut out) = (net.now, Vec::new());
     let explain = Input::Discover { asker, selector, k: 9, exclude: vec![], trace: Trace::None };
     net.nodes[SC].manager.handle(now, explain, &mut out);
-    // All that there is is looked at, so those who have something are asked for it.
-    let [Effect::Did(..), Effect::Ask { ask, to, .. }] = out.as_slice() else { panic!("{out:?}") };
-    let refused = Input::Answered { ask: *ask, from: to.node, answer: Err(Code::Unavailable.into()), took: Span::ZERO };
-    let mut last = Vec::new();
-    net.nodes[SC].manager.handle(now, refused, &mut last);
-    let found = last.iter().find_map(|effect| match effect {
-        Effect::Respond { found, .. } => Some(found.remarks.clone()),
-        _ => None,
-    });
+    // All that there is is looked at, so those who have something are asked for it, and then the others after all.
+    let mut asked = Vec::new();
+    let found = loop {
+        let respond = out.iter().find_map(|effect| match effect {
+            Effect::Respond { found, .. } => Some(found.remarks.clone()),
+            _ => None,
+        });
+        if let Some(remarks) = respond {
+            break remarks;
+        }
+        let ask = out.iter().find_map(|effect| match effect {
+            Effect::Ask { ask, to, .. } => Some((*ask, to.node)),
+            _ => None,
+        });
+        let (ask, from) = ask.unwrap();
+        asked.push(from);
+        out.clear();
+        let refused = Input::Answered { ask, from, answer: Err(Code::Unavailable.into()), took: Span::ZERO };
+        net.nodes[SC].manager.handle(now, refused, &mut out);
+    };
+    assert_eq!(asked, [net.nodes[SP].id, net.nodes[SG].id]);
     let says = |name| format!("domain {name} says that it has nothing that fits");
-    assert_eq!(found, Some(vec![says("beta"), says("gamma")]));
+    assert_eq!(found, [says("beta"), says("gamma")]);
 }
 
 #[test]

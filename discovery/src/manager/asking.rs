@@ -112,12 +112,12 @@ impl Manager {
             return self.early.put(Early { question, limit, waiting, travel, deadline: until, reserve });
         }
         self.leave_out(now, &question, &left_out, out);
-        if targets.is_empty() {
+        if targets.is_empty() && left_out.is_nobody() {
             let nobody = Outcome { asked: 0, silent: 0, partial: false };
             return self.tell(now, &waiting, &question.exclude, nobody, out);
         }
         let trace = waiting.trace;
-        if matches!(waiting.who, Who::Here(_)) {
+        if matches!(waiting.who, Who::Here(_)) && !targets.is_empty() {
             out.push(Effect::Did(trace, Deed::ListSent));
         }
         let id = self.next_fan_out;
@@ -125,9 +125,17 @@ impl Manager {
         let travel = travel.unwrap_or_else(|| Travel { query: QueryId(self.rng.bytes()), trail: Vec::new(), trace });
         let mut fan_out = FanOut::new(question, travel, limit, now, now + deadline, partial);
         fan_out.join(waiting);
+        fan_out.left_out = left_out.into_domains();
+        if !fan_out.left_out.is_empty() {
+            // Who is slow leaves time to ask the others.
+            let half = now + deadline.divided(2);
+            fan_out.hedge = Some(half);
+            self.hedges.insert((half, id));
+        }
         self.deadlines.insert((fan_out.until, id));
         self.fan_outs.insert(id, fan_out);
         self.ask_targets(now, id, targets, out);
+        self.settle(now, id, out);
     }
 
     /// Asks what had to wait for somebody to ask.
@@ -443,6 +451,9 @@ impl Manager {
 
     /// Tells those who need not wait any longer, and lets go of what is over.
     pub(super) fn settle(&mut self, now: Time, id: u64, out: &mut Vec<Effect>) {
+        if self.fan_outs.get(&id).is_some_and(|fan_out| fan_out.open.is_empty()) {
+            self.ask_after_all(now, id, out);
+        }
         let Some(fan_out) = self.fan_outs.get_mut(&id) else { return };
         let done = fan_out.done(now);
         let is_over = fan_out.open.is_empty();

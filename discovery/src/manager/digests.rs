@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::BTreeSet};
 
 use kernel::{AskId, DomainKey, NodeId, Span, Time};
 use rear_proto::{
-    Answer, CapacityDigest, Code, Refusal, Request, Selector, Trace,
+    Answer, CapacityDigest, Code, Deed, Refusal, Request, Selector, Trace,
     capacity::{Gathering, Group},
     flavour::Party,
     local::{Caller, Realm},
@@ -18,8 +18,8 @@ use crate::{
     border::Viewer,
     digests::{Pace, Rules, Said},
     endpoints::Group as Endpoints,
-    fan_out::Question,
-    index::{OfferKey, Whose},
+    fan_out::{FanOut, Question, Who},
+    index::{Offer, OfferKey, Whose},
     mail::Effect,
 };
 
@@ -41,9 +41,11 @@ pub struct PartnerLists {
     pub sent: u64,
     /// How many were not, because the partner had said that it has nothing that fits.
     pub saved: u64,
+    /// How many of those that were sent went, since nobody else had anything, to a partner that had said so.
+    pub after_all: u64,
 }
 
-/// Partners that are not asked: they have said that they have nothing that fits.
+/// Partners that are not asked at first: they have said that they have nothing that fits.
 #[derive(Debug, Default)]
 pub(super) struct LeftOut {
     domains: BTreeSet<DomainKey>,
@@ -53,6 +55,10 @@ pub(super) struct LeftOut {
 impl LeftOut {
     pub(super) fn is_nobody(&self) -> bool {
         self.domains.is_empty()
+    }
+
+    pub(super) fn into_domains(self) -> BTreeSet<DomainKey> {
+        self.domains
     }
 }
 
@@ -251,6 +257,47 @@ impl Manager {
             };
             self.prune_denied(node, self.question_for(question, Endpoints::Partner(domain)), at, out);
         }
+    }
+
+    /// Asks those after all who were left out of a question, where it has found nothing for one who waits. What they have
+    /// told is some milliseconds old at best, and minutes where it was lost: it says whom to ask first, and never that
+    /// there is nothing.
+    pub(super) fn ask_after_all(&mut self, now: Time, id: u64, out: &mut Vec<Effect>) {
+        let finds_nothing = |fan_out: &FanOut| {
+            !fan_out.left_out.is_empty() && now < fan_out.deadline && self.has_nothing(now, fan_out)
+        };
+        if !self.fan_outs.get(&id).is_some_and(finds_nothing) {
+            return;
+        }
+        let Some(fan_out) = self.fan_outs.get_mut(&id) else { return };
+        let (left_out, trace) = (std::mem::take(&mut fan_out.left_out), fan_out.travel.trace);
+        let asked = fan_out.asked.clone();
+        fan_out.trusts_digests = false;
+        if asked.is_empty() {
+            let here = fan_out.waiting().filter(|waiting| matches!(waiting.who, Who::Here(_)));
+            out.extend(here.map(|waiting| Effect::Did(waiting.trace, Deed::ListSent)));
+        }
+        for domain in left_out {
+            let group = Endpoints::Partner(domain);
+            let Some(party) = self.endpoints.best(group, &asked, &mut self.rng) else { continue };
+            self.partner_lists.saved = self.partner_lists.saved.saturating_sub(1);
+            self.partner_lists.after_all += 1;
+            self.send(now, id, party, group, None, trace, out);
+        }
+    }
+
+    /// Says whether nothing is known that one of those who wait could use.
+    fn has_nothing(&self, now: Time, fan_out: &FanOut) -> bool {
+        let exclude = &fan_out.question.exclude;
+        let usable = |offer: &Offer| {
+            offer.heard.is_some_and(|heard| heard.expires > now)
+                && self.is_in_reach(offer)
+                && !exclude.contains(&offer.flavour.id)
+        };
+        fan_out.waiting().any(|waiting| match waiting.who {
+            Who::Here(_) => self.matching(&waiting.selector, 1, usable).is_empty(),
+            Who::Query(query) => self.queries.waits(&query).is_some_and(|pending| self.knows_nothing(now, pending)),
+        })
     }
 
     /// Says whether every partner that could be asked is left out, so that there is nobody to wait for.

@@ -131,9 +131,12 @@ impl Manager {
         let may_wait = self.early.is_open(now) && self.border.partners_on().next().is_some();
         if self.joinable(now, &question, list.limit).is_none() {
             let Targets { to, left_out, .. } = self.targets(now, &question);
-            if to.is_empty() && (!may_wait || self.all_are_left_out(*viewer, &left_out)) {
+            let waits = may_wait && !self.all_are_left_out(*viewer, &left_out);
+            if to.is_empty() && !waits {
                 self.leave_out(now, &question, &left_out, out);
-                return false;
+                if left_out.is_nobody() || !self.knows_nothing(now, pending) {
+                    return false;
+                }
             }
         }
         let until = now + list.deadline.min(MAX_DEADLINE);
@@ -193,6 +196,12 @@ impl Manager {
         let look = Look { viewer, sides, selector: &list.selector, asker: Some(from), most: self.most(list) };
         let (shown, more) = self.look(now, &look, |id| excluded.contains(id));
         (shown.into_iter().map(|shown| shown.view).collect(), more)
+    }
+
+    /// Says whether nothing is known here of what is asked for.
+    pub(super) fn knows_nothing(&self, now: Time, pending: &Pending) -> bool {
+        let Pending { from, viewer, list, .. } = pending;
+        self.known_to(now, *viewer, *from, list, sides(list)).0.is_empty()
     }
 
     fn most(&self, list: &List) -> usize {

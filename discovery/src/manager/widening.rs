@@ -26,7 +26,7 @@ pub(super) struct Targets {
     pub(super) to: Vec<(Party, Group)>,
     /// Whether others that could be asked are not.
     pub(super) partial: bool,
-    /// Who is not asked because there is nothing to be had.
+    /// Who is not asked at first because there is nothing to be had.
     pub(super) left_out: LeftOut,
 }
 
@@ -74,10 +74,14 @@ impl Manager {
         }
     }
 
-    /// Asks a second supernode, where the first takes longer than it mostly does.
+    /// Asks a second supernode where the first takes longer than it mostly does, and partners that were left out where
+    /// the others have not said enough yet.
     pub(super) fn hedge(&mut self, now: Time, id: u64, out: &mut Vec<Effect>) {
         let Some(fan_out) = self.fan_outs.get_mut(&id) else { return };
         fan_out.hedge = None;
+        if !fan_out.left_out.is_empty() {
+            return self.ask_after_all(now, id, out);
+        }
         if !fan_out.waits_for_supernode() || fan_out.deadline <= now {
             return;
         }
@@ -106,7 +110,9 @@ impl Manager {
         }
         let trace = fan_out.travel.trace;
         let mut but = fan_out.asked.clone();
-        if let Group::Partner(domain) = group {
+        if let Group::Partner(domain) = group
+            && fan_out.trusts_digests
+        {
             let wanted = answering::beyond_border(&fan_out.question.selector, fan_out.question.viewer);
             but.extend(self.deniers(now, domain, &wanted, !fan_out.question.exclude.is_empty()));
         }

@@ -199,8 +199,8 @@ pub(super) const SECTIONS: &[Section] = &[
             ),
             (
                 "digests",
-                "Whether this node, as a supernode, tells partners in short what they may find here, and does not ask \
-                 those that have said that they have nothing that fits. Switched off for comparison.",
+                "Whether this node, as a supernode, tells partners in short what they may find here, and asks those \
+                 that have said that they have nothing that fits only where nobody else has anything.",
             ),
             ("digest-growth", "How long what has grown waits for others before partners are told."),
             ("digest-shrink", "How long what has shrunk waits before all is looked at again and partners are told."),
