@@ -263,9 +263,8 @@ impl Manager {
     /// told is some milliseconds old at best, and minutes where it was lost: it says whom to ask first, and never that
     /// there is nothing.
     pub(super) fn ask_after_all(&mut self, now: Time, id: u64, out: &mut Vec<Effect>) {
-        let finds_nothing = |fan_out: &FanOut| {
-            !fan_out.left_out.is_empty() && now < fan_out.deadline && self.has_nothing(now, fan_out)
-        };
+        let finds_nothing =
+            |fan_out: &FanOut| !fan_out.left_out.is_empty() && now < fan_out.deadline && self.has_nothing(now, fan_out);
         if !self.fan_outs.get(&id).is_some_and(finds_nothing) {
             return;
         }
