@@ -442,7 +442,8 @@ impl Output {
                 FabricRequest::Undeploy { .. }
                 | FabricRequest::Status { .. }
                 | FabricRequest::Logs { .. }
-                | FabricRequest::Close => false,
+                | FabricRequest::Close
+                | FabricRequest::Returned => false,
             },
             Self::FabricReply { reply, .. } => match reply.answer {
                 FabricAnswer::ResourceOffer { .. } => true,

@@ -189,6 +189,7 @@ pub(crate) fn contract(effect: contract::Effect, out: &mut Vec<Routed>) {
             out.push(network(network::Input::Closed { contract }));
             vfabric(vfabric::Input::Closed { contract })
         }
+        E::Revived { contract, customer } => vfabric(vfabric::Input::Revived { contract, customer }),
         E::LookedUp { inquiry, found, trace } => vfabric(vfabric::Input::LookedUp { inquiry, found, trace }),
         E::Respond { ticket, result } => {
             Routed::Output(Output::Respond { ticket, result: result.map(|()| Response::Renewed) })

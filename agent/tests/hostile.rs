@@ -202,9 +202,11 @@ impl Villain {
             3 | 4 => FabricRequest::Deploy(workload),
             5 => FabricRequest::Undeploy { workload: name },
             6 => FabricRequest::Logs { workload: name, from: u64::MAX, wait: self.span() },
-            _ => {
-                self.one_of(&[FabricRequest::Close, FabricRequest::Status { workload: name, status: Status::Running }])
-            }
+            _ => self.one_of(&[
+                FabricRequest::Close,
+                FabricRequest::Returned,
+                FabricRequest::Status { workload: name, status: Status::Running },
+            ]),
         };
         let to = self.one_of(&[0, 0, 0, VICTIM]);
         world.hear_as(VILLAIN, to, contract, request);

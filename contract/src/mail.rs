@@ -298,6 +298,13 @@ pub enum Effect {
         outcome: Outcome,
     },
     // -- to Network and the Virtual Fabric --------------------------------------------------------------
+    /// After a restart, as a provider: this contract lives, and its consumer may not know that nothing of it runs.
+    Revived {
+        /// Which contract.
+        contract: ContractId,
+        /// Who bought it: the consumer, or a relay in its place.
+        customer: NodeId,
+    },
     /// To Network: deploy the virtual router of this contract.
     DeployRouter {
         /// The contract and its two ends.

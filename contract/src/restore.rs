@@ -144,10 +144,13 @@ impl Manager {
             return self.close_contract(now, id, EndReason::Expired, Tell::Yes, out);
         }
         out.push(Effect::DeployRouter { router: Box::new(router), trace: Trace::None });
-        out.push(match side {
-            Side::Provider => Effect::Bind { allocation: bought.allocation, contract: id },
-            Side::Consumer => Effect::Restored { key: name.key, contract: bought },
-        });
+        match side {
+            Side::Provider => {
+                out.push(Effect::Bind { allocation: bought.allocation, contract: id });
+                out.push(Effect::Revived { contract: id, customer: name.buyer });
+            }
+            Side::Consumer => out.push(Effect::Restored { key: name.key, contract: bought }),
+        }
     }
 
     fn revive_hold(&mut self, now: Time, name: Name, out: &mut Vec<Effect>) {

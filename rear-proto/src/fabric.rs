@@ -55,6 +55,8 @@ pub enum FabricRequest {
     },
     /// Either to the other: the peering is closed.
     Close,
+    /// Provider to consumer: it has restarted, and knows of no peering and no workload; both are to be asked for again.
+    Returned,
 }
 
 /// An answer inside the channel.

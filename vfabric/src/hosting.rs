@@ -215,6 +215,7 @@ impl Manager {
     pub(crate) fn closed(&mut self, now: Time, contract: ContractId, out: &mut Vec<Effect>) {
         self.forget_peering(contract, out);
         self.forget_followers(contract, out);
+        self.known_again(contract);
         if let Some(&allocation) = self.tenants.get(&contract) {
             self.clear(now, allocation, out);
         }

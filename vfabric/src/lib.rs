@@ -17,7 +17,7 @@
 //! It decides neither whether a contract lives nor what a replica is for, and counts no capacity but what one
 //! partition holds. **It keeps no rows.** After a restart nothing runs here (the runtime sweeps), and everything that
 //! this manager knows is said to it again by those who keep it: contracts by Contract, peerings by REAR, replicas by
-//! the orchestrator, and, at a provider, peerings and workloads by the consumers, as soon as they see it again. A row
+//! the orchestrator, and, at a provider, peerings and workloads by the consumers, as soon as they see it again or are told (`returning.rs`). A row
 //! could only contradict them.
 
 mod check;
@@ -30,6 +30,7 @@ mod manager;
 mod peering;
 mod push;
 mod replica;
+mod returning;
 mod serve;
 mod stamp;
 mod timers;

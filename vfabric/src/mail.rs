@@ -46,6 +46,14 @@ pub enum Input {
         /// The story.
         trace: Trace,
     },
+    /// As a provider, after a restart: this contract was read back, and its consumer may not know that nothing of it
+    /// runs any more.
+    Revived {
+        /// Which contract.
+        contract: ContractId,
+        /// The other party.
+        customer: NodeId,
+    },
     /// This contract is over.
     Closed {
         /// Which contract.

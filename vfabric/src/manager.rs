@@ -16,6 +16,7 @@ use crate::{
     mail::{Effect, Input, Instance},
     peering::Peering,
     replica::{Leaving, Replica},
+    returning::Returning,
     serve::Inquiry,
     stamp::Stamps,
     timers::{Due, Timers},
@@ -49,6 +50,8 @@ pub struct Manager {
     pub(crate) lodgings: BTreeMap<AllocationId, Lodging>,
     /// As a provider: the allocation of each contract that was looked up.
     pub(crate) tenants: BTreeMap<ContractId, AllocationId>,
+    /// As a provider: whose customers have yet to hear that this node has restarted.
+    pub(crate) returning: BTreeMap<ContractId, Returning>,
 }
 
 /// What a question to a far end is about.
@@ -59,6 +62,7 @@ pub(crate) enum About {
     Shipping(RequestId),
     Leaving(RequestId),
     Push(Instance),
+    Returning(ContractId),
     Logs(kernel::Ticket),
 }
 
@@ -81,6 +85,7 @@ impl Manager {
             leaving: BTreeMap::new(),
             lodgings: BTreeMap::new(),
             tenants: BTreeMap::new(),
+            returning: BTreeMap::new(),
         }
     }
 
@@ -161,6 +166,7 @@ impl Manager {
             About::Shipping(request) => self.ship_answered(now, request, said, out),
             About::Leaving(request) => self.undeploy_answered(now, request, &said, out),
             About::Push(instance) => self.push_answered(now, &instance, id, said),
+            About::Returning(contract) => self.returning_answered(now, contract, &said),
             About::Logs(ticket) => self.logs_answered(id, ticket, said, out),
         }
     }
@@ -176,6 +182,7 @@ impl Manager {
         for allocation in lodged {
             self.push_all(now, allocation, out);
         }
+        self.tell_returned(now, node);
     }
 
     fn due(&mut self, now: Time, due: Due, out: &mut Vec<Effect>) {
@@ -184,6 +191,7 @@ impl Manager {
             Due::Replica(request) => self.replica_due(now, request, out),
             Due::Leaving(request) => self.leaving_due(now, request, out),
             Due::Push(instance) => self.push_due(now, &instance, out),
+            Due::Returning(contract) => self.returning_due(now, contract, out),
             Due::Logs(id) => self.answered(now, id, Err(Code::Timeout.into()), out),
             Due::Stuck(allocation) => self.stuck_due(now, allocation, out),
         }
@@ -253,12 +261,13 @@ impl kernel::Manager for Manager {
             Input::Activated { allocation, trace: _ } => self.activated(allocation, out),
             Input::Clear { allocation } => self.clear(now, allocation, out),
             Input::LookedUp { inquiry, found, trace: _ } => self.looked_up(inquiry, found, out),
+            Input::Revived { contract, customer } => self.revived(now, contract, customer),
             Input::Closed { contract } => self.closed(now, contract, out),
             Input::Deploy { request, on, workload } => self.deploy(now, request, on, workload, out),
             Input::Undeploy { request, on, workload } => self.undeploy(now, request, on, workload, out),
             Input::Logs { ticket, request, from, wait } => self.logs(now, ticket, request, from, wait, out),
             Input::Heard { ticket, contract, peer, ask, trace } => {
-                self.heard(ticket, contract, peer, *ask, trace, out);
+                self.heard(now, ticket, contract, peer, *ask, trace, out);
             }
             Input::Answered { id, reply } => self.answered(now, id, reply, out),
             Input::PeerUp { node } => self.peer_up(now, node, out),

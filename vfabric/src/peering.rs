@@ -7,8 +7,8 @@
 //!             ▼                                                                                         │
 //!            lost ◄──────────────────────── the provider refuses, time after time ──────────────────────┘
 //! ```
-//! The provider is the other party of the contract; it may be a relay, behind which the far end restarts unseen. So an
-//! open peering is asked for again now and then, and an offer out of another life of the far end has everything that is
+//! The provider is the other party of the contract; it may be a relay, behind which the far end restarts unseen. It says
+//! so itself (`returning.rs`); where that does not come, an open peering is asked for again now and then. An offer out of another life of the far end has everything that is
 //! to run there deployed anew.
 
 use kernel::{AllocationId, ContractId, NodeId, Span, Time};
@@ -39,7 +39,7 @@ pub(crate) struct Peering {
     /// The latest word of the provider that was heard.
     pub(crate) heard: Option<Epoch>,
     /// In which of its lives the far end has made its latest offer.
-    life: Option<u32>,
+    pub(crate) life: Option<u32>,
     trace: Trace,
     attempt: Attempt,
 }
@@ -206,6 +206,19 @@ impl Manager {
             Phase::Opening(_) | Phase::Reopening(_) => {}
             Phase::Lost => return,
         }
+        self.ask_anew(now, contract, out);
+    }
+
+    /// The far end has just been heard: it is asked at once, whatever was asked of it before.
+    pub(crate) fn reopen_now(&mut self, now: Time, contract: ContractId, out: &mut Vec<Effect>) {
+        if let Some(peering) = self.peerings.get_mut(&contract) {
+            peering.attempt.failures = 0;
+        }
+        self.ask_anew(now, contract, out);
+    }
+
+    /// Asks for the peering, and for the end of what is to be stopped under it.
+    fn ask_anew(&mut self, now: Time, contract: ContractId, out: &mut Vec<Effect>) {
         self.request(now, contract, out);
         for request in self.leaving_from(contract) {
             self.ask_undeploy(now, request, out);

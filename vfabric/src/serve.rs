@@ -2,7 +2,7 @@
 //!
 //! Everything here was said by a stranger: it is checked, bounded, and may come twice or in any order.
 
-use kernel::{ContractId, NodeId, Ticket};
+use kernel::{ContractId, NodeId, Ticket, Time};
 use rear_proto::{
     Code, Epoch, Refusal, Trace,
     fabric::{FabricAnswer, FabricAsk, FabricReply, FabricRequest},
@@ -29,8 +29,10 @@ pub(crate) struct Inquiry {
 }
 
 impl Manager {
+    #[allow(clippy::too_many_arguments, reason = "each is a part of the one letter")]
     pub(crate) fn heard(
         &mut self,
+        now: Time,
         ticket: Ticket,
         contract: ContractId,
         peer: NodeId,
@@ -55,6 +57,9 @@ impl Manager {
                 self.serve_logs(ticket, contract, workload, from, wait, out);
             }
             FabricRequest::Close => self.heard_close(ticket, contract, out),
+            FabricRequest::Returned => {
+                self.heard_returned(now, ticket, contract, said.map(|stamp| stamp.starts), out);
+            }
         }
     }
 
@@ -67,6 +72,7 @@ impl Manager {
             return;
         };
         let SignedContract { id: _, allocation, customer, partition, abroad } = found;
+        self.known_again(contract);
         let tenant = || Box::new(Tenant { contract, customer, partition, abroad, open: false, waiting: Vec::new() });
         // One contract has one allocation, and one allocation one contract.
         if self.tenants.get(&contract).is_some_and(|other| *other != allocation) {

@@ -17,6 +17,8 @@ pub(crate) enum Due {
     Leaving(RequestId),
     /// To tell a customer again how a replica of theirs is.
     Push(Instance),
+    /// To tell a customer that this node has restarted.
+    Returning(ContractId),
     /// To wait no longer for the answer to a question about logs.
     Logs(u64),
     /// To say that an allocation does not get clear.
@@ -30,6 +32,7 @@ impl Due {
             Self::Replica(_) => "deploy",
             Self::Leaving(_) => "undeploy",
             Self::Push(_) => "status",
+            Self::Returning(_) => "returned",
             Self::Logs(_) => "logs",
             Self::Stuck(_) => "stuck",
         }

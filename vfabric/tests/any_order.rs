@@ -67,6 +67,8 @@ fn input((what, a, b, n): (u8, u8, u8, u64), ticket: u64, last: u64) -> Input {
         26 => Input::InstanceMissing { instance, digest: DIGEST },
         27 => Input::InstanceGone { instance },
         28 => Input::LogsRead { inquiry: id, lines: vec![line(n)], next: n + 1 },
+        29 => heard(FabricRequest::Returned),
+        30 => Input::Revived { contract, customer: PEER },
         _ => Input::Exposed { request, port: "http".into(), url: "http://127.0.0.1:1/".into() },
     }
 }
@@ -74,13 +76,13 @@ fn input((what, a, b, n): (u8, u8, u8, u64), ticket: u64, last: u64) -> Input {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
-    fn no_order_of_events_breaks_a_promise(steps in prop::collection::vec((0u8..31, 0u8..4, 0u8..4, 0u64..9), 0..80)) {
+    fn no_order_of_events_breaks_a_promise(steps in prop::collection::vec((0u8..33, 0u8..4, 0u8..4, 0u64..9), 0..80)) {
         let mut manager = Manager::new(Config::default(), ME, Rng::from_number(7));
         let mut now = Time(1000);
         let (mut last, mut asked, mut answered) = (0, BTreeSet::new(), BTreeSet::new());
         for (ticket, step) in (1..).zip(steps) {
             let mut out = Vec::new();
-            if step.0 == 30 {
+            if step.0 == 32 {
                 now = now + Span::secs(step.3);
                 manager.wake(now, &mut out);
             } else {

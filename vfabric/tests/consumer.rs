@@ -327,6 +327,39 @@ fn a_far_end_that_has_restarted_unseen_gets_everything_again() {
 }
 
 #[test]
+fn a_far_end_that_says_that_it_has_restarted_gets_everything_again_at_once() {
+    let mut story = checking();
+    story.answered_stamped("ResourceRequest", offer(), stamped(1, 6), &[]);
+    let back = |story: &mut Story, life, expected: &[&str]| {
+        story.hears_stamped(FabricRequest::Returned, stamped(life, 1), expected);
+    };
+    // It was in this life that it made its offer.
+    back(&mut story, 1, &["reply 1 done"]);
+    back(&mut story, 2, &["reply 2 done", "send ResourceRequest"]);
+    // Whatever was asked of its last life is asked again, at once.
+    back(&mut story, 2, &["reply 3 done", "send ResourceRequest"]);
+    story.answered_stamped("ResourceRequest", offer(), stamped(2, 2), &["send Deploy web"]);
+    back(&mut story, 2, &["reply 4 done"]);
+    // What is to be stopped is said again too.
+    story.on(undeploy(THERE), &["unexpose 7", "send Undeploy web"]);
+    back(&mut story, 3, &["reply 5 done", "send ResourceRequest", "send Undeploy web"]);
+    story.on(closed(), &["undeployed 7"]);
+    let text = format!("reply 6 Closed: contract {CONTRACT} has no peering here");
+    back(&mut story, 3, &[&text]);
+}
+
+#[test]
+fn a_far_end_that_returns_while_the_peering_opens_is_asked_again_at_once() {
+    let mut story = Story::new();
+    story.given(peer());
+    story.hears_stamped(
+        FabricRequest::Returned,
+        stamped(2, 1),
+        &["reply 1 done", "send ResourceRequest told in Own(1)"],
+    );
+}
+
+#[test]
 fn a_check_that_comes_to_nothing_changes_nothing_and_is_repeated() {
     let mut story = checking();
     for n in 0..20 {

@@ -474,3 +474,43 @@ fn answers_of_strangers_to_what_nobody_asked_change_nothing() {
         .on(status("never", Status::Running), &[])
         .on(gone("never"), &[]);
 }
+
+fn revived() -> Input {
+    Input::Revived { contract: CONTRACT, customer: PEER }
+}
+
+#[test]
+fn after_a_restart_customers_are_told_until_they_take_note() {
+    let mut story = Story::new();
+    story.on(revived(), &[]);
+    assert_eq!(story.waits(), ["send Returned"]);
+    story.unanswered("Returned", &[]);
+    assert_eq!(story.waits(), ["send Returned"]);
+    // Nobody says that it was lost.
+    assert_eq!(story.waits(), ["send Returned"]);
+    story.refused("Returned", Code::Closed, &[]);
+    assert_eq!(story.waits(), ["send Returned"]);
+    story.answered("Returned", FabricAnswer::Done, &[]).quiet_for(Span::secs(3600));
+}
+
+#[test]
+fn a_neighbour_that_can_be_reached_again_is_told_a_moment_later() {
+    let mut story = Story::new();
+    story.on(revived(), &[]);
+    for _ in 0..8 {
+        assert_eq!(story.waits(), ["send Returned"]);
+        story.unanswered("Returned", &[]);
+    }
+    story.on(Input::PeerUp { node: ME }, &[]).on(Input::PeerUp { node: PEER }, &[]);
+    assert_eq!(story.pass(Span::millis(400)), ["send Returned"]);
+}
+
+#[test]
+fn a_customer_that_asks_for_its_peering_or_whose_contract_is_over_is_not_told() {
+    let mut story = Story::new();
+    story.on(revived(), &[]).hears(FabricRequest::ResourceRequest { contract: CONTRACT }, &["look up in Served(1)"]);
+    story.given(story.looked_up(Some(signed())));
+    story.quiet_for(Span::secs(3600));
+    let mut story = Story::new();
+    story.on(revived(), &[]).on(Input::Closed { contract: CONTRACT }, &[]).quiet_for(Span::secs(3600));
+}

@@ -229,7 +229,7 @@ pub(crate) fn open() -> Config {
 
 /// Two domains that are partners, as in story 3: a supernode and a consumer, a supernode and a provider.
 pub(crate) mod story_three {
-    use super::{DomainPlan, Faults, Offer, Plan, World, node, open, supernode};
+    use super::{Config, DomainPlan, Faults, Offer, Plan, World, node, open, supernode};
 
     pub(crate) const SC: usize = 0;
     pub(crate) const C: usize = 1;
@@ -239,6 +239,13 @@ pub(crate) mod story_three {
     /// Makes it; the provider offers this.
     pub(crate) fn world(seed: u64, faults: Faults, offer: Offer) -> World {
         made(seed, faults, [vec![supernode(), node()], vec![supernode(), node().offering(offer)]])
+    }
+
+    /// Makes it with these settings of all nodes.
+    pub(crate) fn with(seed: u64, faults: Faults, config: Config, offer: Offer) -> World {
+        let nodes = [vec![supernode(), node()], vec![supernode(), node().offering(offer)]];
+        let plan = |nodes| DomainPlan { config: config.clone(), nodes };
+        ready(World::of_domains(seed, faults, nodes.into_iter().map(plan).collect()), SP)
     }
 
     /// Makes it with mailboxes that are served in order.

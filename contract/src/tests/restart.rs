@@ -19,6 +19,8 @@ fn live_contracts_are_put_to_work_again() {
         assert_eq!(world.routers(node), (1, 0));
         let restored = |effect: &Effect| matches!(effect, Effect::Restored { .. });
         assert_eq!(world.nodes[node].told.iter().any(restored), node == C);
+        let revived = |effect: &Effect| matches!(effect, Effect::Revived { customer, .. } if *customer == id(C));
+        assert_eq!(world.nodes[node].told.iter().any(revived), node == P);
         let after = world.view(node, contract);
         assert_eq!((after.digest, after.end), (before.digest, before.end));
         world.activate(contract);

@@ -30,7 +30,7 @@ impl FabricAsk {
                 label("workload's name", workload)?;
                 longest("time to wait", *wait, MAX_DEADLINE)
             }
-            FabricRequest::ResourceRequest { .. } | FabricRequest::Close => Ok(()),
+            FabricRequest::ResourceRequest { .. } | FabricRequest::Close | FabricRequest::Returned => Ok(()),
         }
     }
 }

@@ -298,6 +298,7 @@ pub fn fabric_asks() -> Named<FabricAsk> {
         ("status-stopped", status(Status::Stopped)),
         ("logs", FabricRequest::Logs { workload: name(), from: 7, wait: Span::secs(10) }),
         ("close", FabricRequest::Close),
+        ("returned", FabricRequest::Returned),
     ];
     let ask = |request| FabricAsk { request, tell: true, extensions: extensions() };
     requests.into_iter().map(|(name, request)| (name, ask(request))).collect()

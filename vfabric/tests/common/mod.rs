@@ -243,6 +243,7 @@ impl Story {
                     FabricRequest::Status { workload, status } => ("Status", format!(" {workload} {}", how(status))),
                     FabricRequest::Logs { workload, from, .. } => ("Logs", format!(" {workload} from {from}")),
                     FabricRequest::Close => ("Close", String::new()),
+                    FabricRequest::Returned => ("Returned", String::new()),
                 };
                 self.latest.insert(kind, *id);
                 let told = if ask.tell { format!(" told in {trace:?}") } else { String::new() };
