@@ -181,8 +181,8 @@ impl Manager {
     fn first_answer(&self, contract: &kernel::ContractId) -> Answer {
         let Some(agreement) = self.contracts.get(contract) else { return Refusal::from(Code::NotFound).into() };
         let signed = &agreement.record.contract;
-        match signed.claimed().and_then(|contract| contract.held) {
-            Some(held) => Answer::Reserved(held.reserved),
+        match signed.claimed().and_then(|contract| contract.held.as_ref()) {
+            Some(held) => Answer::Reserved(held.reserved.clone()),
             None => Answer::Contract(signed.clone()),
         }
     }

@@ -60,7 +60,7 @@ impl Agreement {
     /// Opens a record whose signatures were verified before it was kept; `None` where it is no contract.
     pub(crate) fn new(record: ContractRecord) -> Option<Self> {
         let contract = record.contract.claimed()?;
-        let order = contract.order.claimed()?;
+        let order = contract.order.claimed()?.clone();
         let digest = record.contract.digest();
         Some(Self {
             id: digest.into(),
@@ -72,7 +72,7 @@ impl Agreement {
             activate_within: contract.activate_within,
             backed_by: contract.backed_by,
             tunnel_key: contract.tunnel_key,
-            endorsement: contract.endorsement,
+            endorsement: contract.endorsement.clone(),
             renewals: Vec::new(),
             renewed: Span::ZERO,
             latest_term: contract.term,

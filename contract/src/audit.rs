@@ -181,8 +181,9 @@ impl Ledger {
         match table {
             Table::Contracts => {
                 let record: ContractRecord = decode(table, value).map_err(|error| error.to_string())?;
-                let contract = record.contract.claimed().ok_or_else(|| wrong("holds no contract"))?;
+                let contract = record.contract.claimed().ok_or_else(|| wrong("holds no contract"))?.clone();
                 let order = contract.order.claimed().ok_or_else(|| wrong("holds a contract without an order"))?;
+                let order = order.clone();
                 let id = ContractId::from(record.contract.digest());
                 if id.as_bytes() != key {
                     return Err(wrong(&format!("holds contract {id} under another's key")));
@@ -299,14 +300,14 @@ fn verify_renewals(
 fn verify_hold(name: &Name, hold: &HoldRecord, found: &mut Vec<Problem>) {
     let key: Key = name.key;
     let mut bad = |text: String| found.push(Problem { contract: None, kind: ProblemKind::BadHold, text });
-    let order = hold.reserved.claimed().map(|reserved| reserved.order);
-    let Some((signed, order)) = order.and_then(|signed| signed.claimed().map(|order| (signed, order))) else {
+    let signed = hold.reserved.claimed().map(|reserved| &reserved.order);
+    let Some((signed, order)) = signed.and_then(|signed| Some((signed, signed.claimed()?))) else {
         return bad(format!("the hold of reservation {key} can not be read"));
     };
     if order.buyer != name.buyer || order.key != key {
         return bad(format!("the hold of reservation {key} is over another order"));
     }
-    if let Err(error) = Reserved::verify(&hold.reserved, &signed, &order.buyer, &order.seller) {
+    if let Err(error) = Reserved::verify(&hold.reserved, signed, &order.buyer, &order.seller) {
         bad(format!("the hold of reservation {key} is not good: {error}"));
     }
 }

@@ -73,7 +73,12 @@ impl Manager {
                 let reserved = hold.reserved.claimed().ok_or_else(not_held)?;
                 let order = reserved.order.claimed().ok_or_else(not_held)?;
                 let held = Held { reserved: hold.reserved.clone(), purchase: buy.purchase.clone() };
-                let drawn = Drawn { signed: reserved.order, order, held: Some(held), abroad: hold.abroad };
+                let drawn = Drawn {
+                    signed: reserved.order.clone(),
+                    order: order.clone(),
+                    held: Some(held),
+                    abroad: hold.abroad,
+                };
                 let answer = self.sign_contract(now, name, drawn, reserved.price, trace, out).ok_or_else(|| {
                     Refusal::new(Code::Unavailable, "the seller has no proof of its own membership yet")
                 })?;
@@ -86,7 +91,7 @@ impl Manager {
     /// Answers a PURCHASE of what is a contract already.
     fn purchased_before(&self, name: &Name, contract: &ContractId, reserved: Digest) -> Result<Answer, Refusal> {
         let signed = self.contracts.get(contract).map(|agreement| &agreement.record.contract);
-        let held = signed.and_then(|signed| signed.claimed()).and_then(|contract| contract.held);
+        let held = signed.and_then(|signed| signed.claimed()).and_then(|contract| contract.held.as_ref());
         match (signed, held) {
             (Some(signed), Some(held)) if held.reserved.digest() == reserved => Ok(Answer::Contract(signed.clone())),
             _ => Err(reused(name)),

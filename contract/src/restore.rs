@@ -106,7 +106,7 @@ impl Manager {
             }
             return;
         }
-        let order = agreement.record.contract.claimed().map(|contract| contract.order);
+        let order = agreement.record.contract.claimed().map(|contract| contract.order.clone());
         let Some(order) = order else { return };
         match side {
             Side::Provider => {
@@ -167,7 +167,7 @@ impl Manager {
             None if hold.purchased.is_some() => return,
             None => {}
         }
-        let Some(order) = hold.reserved.claimed().map(|reserved| reserved.order) else { return };
+        let Some(order) = hold.reserved.claimed().map(|reserved| reserved.order.clone()) else { return };
         match side {
             Side::Provider => {
                 let relay = hold.link.map(|link| {

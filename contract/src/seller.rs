@@ -142,7 +142,7 @@ impl Manager {
     pub(crate) fn draw_up(&mut self, name: &Name, flavour: FlavourId, out: &mut Vec<Effect>) {
         let Some(Sale { allocation, phase: Phase::Asked(asked), .. }) = self.sales.get(name) else { return };
         let Some(order) = asked.order.claimed() else { return };
-        let Order { partition, ceiling, .. } = order;
+        let Order { partition, ceiling, .. } = *order;
         let (trace, buyer) = (asked.trace, name.buyer);
         out.push(Effect::Did(trace, Deed::ContractDrawn));
         out.push(Effect::Reserve { allocation: *allocation, buyer, flavour, partition, ceiling, trace });
@@ -163,7 +163,7 @@ impl Manager {
             return;
         };
         let Asked { order: signed, abroad, tickets, trace, over, .. } = *asked;
-        let (Some(order), None) = (signed.claimed(), &over) else {
+        let (Some(order), None) = (signed.claimed().cloned(), &over) else {
             let (reason, waiters) = over.unwrap_or((EndReason::Released, Vec::new()));
             return self.take_back(now, name, digest, reason, (tickets, waiters), out);
         };

@@ -45,8 +45,8 @@ impl Manager {
     /// Returns the order of this node's own that an answer promises something over.
     fn promised(&self, answer: &Result<Answer, Refusal>) -> Option<Order> {
         let order = match answer {
-            Ok(Answer::Contract(signed)) => signed.claimed()?.order,
-            Ok(Answer::Reserved(signed)) => signed.claimed()?.order,
+            Ok(Answer::Contract(signed)) => &signed.claimed()?.order,
+            Ok(Answer::Reserved(signed)) => &signed.claimed()?.order,
             _ => return None,
         };
         order.open(&self.me).ok().cloned()

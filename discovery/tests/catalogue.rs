@@ -57,7 +57,7 @@ fn published(answer: Answer) -> PublishedFlavours {
 /// What the catalogue has for a node's domain.
 fn listed(net: &mut Net, n: usize) -> Vec<Published> {
     let answer = net.say(n, K, Request::List(list(1, "", 256)));
-    published(answer).offers.iter().map(|offer| offer.claimed().unwrap()).collect()
+    published(answer).offers.iter().map(|offer| offer.claimed().cloned().unwrap()).collect()
 }
 
 fn changes(listed: &[Published]) -> Vec<u64> {

@@ -59,7 +59,8 @@ fn more(net: &mut Net, n: usize, feed: u64, number: u64, offers: Vec<Signed<Publ
 
 fn seen(net: &mut Net, n: usize) -> Vec<u64> {
     let answer = net.say(n, 0, Request::List(list(9, "", 256)));
-    let offers: Vec<Published> = published(answer).offers.iter().map(|offer| offer.claimed().unwrap()).collect();
+    let offers: Vec<Published> =
+        published(answer).offers.iter().map(|offer| offer.claimed().cloned().unwrap()).collect();
     changes(&offers)
 }
 

@@ -42,7 +42,7 @@ pub(crate) struct News {
 impl Charter {
     /// Believes a list of issuers, if the domain that it names has signed it.
     pub(crate) fn new(list: &Signed<IssuerList>) -> Option<Self> {
-        let domain = list.claimed()?.domain;
+        let domain = list.claimed()?.domain.clone();
         let issuers = list.open(&NodeId(domain.key.0)).ok()?.clone();
         Some(Self { domain, list: list.clone(), issuers, descriptor: None, revoked: BTreeMap::new() })
     }

@@ -77,7 +77,7 @@ fn addresses_that_keep_changing_cost_one_description_a_second() {
     net.pass(Span::secs(2));
     let described = sequence(&net) - before;
     assert!((2..=7).contains(&described), "{described}");
-    let descriptor = net.descriptor_of(11).unwrap().claimed().unwrap();
+    let descriptor = net.descriptor_of(11).unwrap().claimed().cloned().unwrap();
     assert_eq!(descriptor.supernodes, [Party { node: id(11), addresses: place(11, 50) }], "and the last one stands");
     net.pass(DAY);
     assert_eq!(sequence(&net) - before, described, "none without a reason");
@@ -96,7 +96,7 @@ fn two_issuers_do_not_contradict_each_other_for_ever() {
     for n in [2, 3] {
         net.join(n, 1, Role::Supernode, Config::default());
     }
-    let mut list = net.nodes[&1].manager.credentials().unwrap().list.claimed().unwrap();
+    let mut list = net.nodes[&1].manager.credentials().unwrap().list.claimed().cloned().unwrap();
     (list.number, list.issuers) = (2, vec![id(1), id(2)]);
     let list = Signed::new(list, &domain_signer("alpha"));
     let certificate = net.nodes[&1].manager.credentials().unwrap().certificate;
@@ -115,7 +115,7 @@ fn two_issuers_do_not_contradict_each_other_for_ever() {
     net.pass(DAY);
     assert_eq!((sequence(&net, 1), sequence(&net, 2)), (settled, settled), "it is quiet");
     for n in [1, 2] {
-        let descriptor = net.descriptor_of(n).unwrap().claimed().unwrap();
+        let descriptor = net.descriptor_of(n).unwrap().claimed().cloned().unwrap();
         assert!(descriptor.supernodes.contains(&Party { node: id(3), addresses: place(3, 9) }), "{descriptor:?}");
         assert_eq!(descriptor.supernodes.len(), 3);
     }
@@ -161,7 +161,7 @@ fn only_a_proven_supernode_of_a_partner_is_let_in() {
     let thirteen = full_hello(&mut net, 13);
     let stranger = full_hello(&mut net, 21);
     let certificate = twelve.credentials.clone().unwrap().certificate;
-    let mut promoted = thirteen.credentials.clone().unwrap().certificate.claimed().unwrap();
+    let mut promoted = thirteen.credentials.clone().unwrap().certificate.claimed().cloned().unwrap();
     promoted.role = Role::Supernode;
     let self_made = Signed::new(promoted.clone(), &signer(13));
     let in_its_name = Signed::new(
@@ -228,7 +228,7 @@ fn a_partner_may_make_less_of_a_supernode() {
     let mut net = wide();
     net.connect(1, 12);
     let mut hello = full_hello(&mut net, 12);
-    let mut certificate = hello.credentials.clone().unwrap().certificate.claimed().unwrap();
+    let mut certificate = hello.credentials.clone().unwrap().certificate.claimed().cloned().unwrap();
     certificate.role = Role::Node;
     certificate.expires = certificate.expires + DAY;
     let list = hello.credentials.clone().unwrap().list;
@@ -257,7 +257,7 @@ fn garbage_from_a_partner_changes_nothing() {
     let mut net = wide();
     let good = full_hello(&mut net, 11);
     let rows = net.nodes[&1].rows.clone();
-    let mut forged = good.descriptor.clone().unwrap().claimed().unwrap();
+    let mut forged = good.descriptor.clone().unwrap().claimed().cloned().unwrap();
     forged.sequence += 100;
     forged.supernodes.clear();
     let by_another = Signed::new(forged.clone(), &signer(12));
@@ -279,7 +279,7 @@ fn garbage_from_a_partner_changes_nothing() {
 fn a_description_too_long_to_be_passed_on_is_not_taken_in() {
     let mut net = Net::partners();
     let good = full_hello(&mut net, 11);
-    let mut long: Descriptor = good.descriptor.clone().unwrap().claimed().unwrap();
+    let mut long: Descriptor = good.descriptor.clone().unwrap().claimed().cloned().unwrap();
     long.sequence += 100;
     long.supernodes = (0..64).map(|n| Party { node: NodeId([n; 32]), addresses: vec!["/".repeat(250); 16] }).collect();
     let hello = Hello { descriptor: Some(Signed::new(long, &signer(11))), ..good };
@@ -308,7 +308,7 @@ fn a_partner_that_has_news_all_the_time_is_heard_now_and_then() {
     net.connect(1, 2);
     net.pass(Span::secs(20));
     let hello = full_hello(&mut net, 11);
-    let honest = hello.descriptor.clone().unwrap().claimed().unwrap();
+    let honest = hello.descriptor.clone().unwrap().claimed().cloned().unwrap();
     let news = |n: u64| {
         let port = 5000 + n as u16;
         let supernodes = vec![Party { node: id(11), addresses: place(11, port) }];
@@ -344,7 +344,7 @@ fn a_partner_can_not_say_where_others_are() {
     net.pass(Span::secs(20));
     net.told.clear();
     let hello = full_hello(&mut net, 11);
-    let honest = hello.descriptor.clone().unwrap().claimed().unwrap();
+    let honest = hello.descriptor.clone().unwrap().claimed().cloned().unwrap();
     let mut claimed: Vec<u8> = vec![2, 21, 1, 14];
     claimed.sort_by_key(|n| id(*n));
     let supernodes = claimed.iter().map(|n| Party { node: id(*n), addresses: place(*n, 666) }).collect();

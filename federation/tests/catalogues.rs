@@ -77,7 +77,7 @@ fn visitors_need_credentials_and_a_description_that_are_good() {
     net.pass(Span::secs(2));
     net.connect(41, 52);
     let good = full_hello(&mut net, 52);
-    let signed = good.descriptor.clone().unwrap().claimed().unwrap();
+    let signed = good.descriptor.clone().unwrap().claimed().cloned().unwrap();
     let over = Descriptor { expires: net.now, ..signed.clone() };
     let revoked = Descriptor {
         revoked: vec![rear_proto::membership::Revocation { node: id(52), until: net.now + DAY }],

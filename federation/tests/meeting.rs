@@ -134,7 +134,7 @@ fn only_the_proven_are_believed_to_be_members() {
     net.found(9, "beta", Config::default());
     net.told.clear();
     let foreign = (net.nodes[&9].manager.credentials().unwrap().certificate, addresses(9));
-    let mut stranger = net.nodes[&1].manager.credentials().unwrap().certificate.claimed().unwrap();
+    let mut stranger = net.nodes[&1].manager.credentials().unwrap().certificate.claimed().cloned().unwrap();
     stranger.node = id(7);
     let forged = (rear_proto::Signed::new(stranger, &signer(2)), addresses(7));
     let own = (net.nodes[&1].manager.credentials().unwrap().certificate, addresses(8));

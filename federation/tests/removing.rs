@@ -144,9 +144,9 @@ fn a_newer_list_of_issuers_holds_whoever_brings_it() {
     assert!(net.warning(4).unwrap().contains("no longer an issuer"));
     // An older one changes nothing, nor one of another's making.
     told(&mut net, 4, list(2, &[1, 2]));
-    let forged = Signed::new(list(9, &[4]).claimed().unwrap(), &signer(4));
+    let forged = Signed::new(list(9, &[4]).claimed().cloned().unwrap(), &signer(4));
     told(&mut net, 4, forged);
-    let ended = IssuerList { expires: net.now, ..list(9, &[1]).claimed().unwrap() };
+    let ended = IssuerList { expires: net.now, ..list(9, &[1]).claimed().cloned().unwrap() };
     told(&mut net, 4, Signed::new(ended, &domain_signer("alpha")));
     assert_eq!(net.nodes[&4].manager.status(net.now).unwrap().list, 3);
 }
@@ -161,7 +161,7 @@ fn a_description_holds_only_from_an_issuer_on_the_list() {
         ("of a removal that is over", descriptor(1, 1, 9, &[(3, 0)]), vec![1, 3]),
         (
             "in the issuer's name",
-            { Signed::new(descriptor(1, 1, 9, &[(3, 10)]).claimed().unwrap(), &signer(3)) },
+            { Signed::new(descriptor(1, 1, 9, &[(3, 10)]).claimed().cloned().unwrap(), &signer(3)) },
             vec![1, 3],
         ),
     ] {

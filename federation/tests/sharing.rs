@@ -154,7 +154,7 @@ fn an_operator_whose_clock_is_behind_has_the_last_word_all_the_same() {
 fn a_record_that_proves_nothing_is_passed_over() {
     let mut net = three();
     let good = record(&net, 11, "beta", PartnerState::On, net.now);
-    let mut list = good.list.claimed().unwrap();
+    let mut list = good.list.claimed().cloned().unwrap();
     list.domain.key = key("zeta");
     let forged = PartnerRecord { list: rear_proto::Signed::new(list, &signer(2)), ..good.clone() };
     let own = record(&net, 1, "self", PartnerState::On, net.now);

@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    marker::PhantomData,
     sync::{Arc, OnceLock},
 };
 
@@ -45,14 +44,19 @@ pub struct BadSignature {
 /// A value of kind `T` with a signature over its bytes.
 ///
 /// It opens only under the key that the reader expects; the result of that check is kept, whichever it was, so the
-/// many readers of one message pay for it once, at the door.
-pub struct Signed<T> {
+/// many readers of one message pay for it once, at the door. A clone is another handle on the same: it costs nothing,
+/// and knows what the other has found out.
+pub struct Signed<T>(Arc<Inner<T>>);
+
+struct Inner<T> {
     bytes: Box<[u8]>,
     signature: [u8; 64],
-    opened: OnceLock<Arc<(NodeId, T)>>,
+    /// What the bytes say, since somebody has looked; nothing where they are no `T`.
+    value: OnceLock<Option<T>>,
+    /// The key under which it opened.
+    opened: OnceLock<NodeId>,
     /// The first key under which it did not open.
     refused: OnceLock<Box<NodeId>>,
-    kind: PhantomData<T>,
 }
 
 impl<T: Signable> Signed<T> {
@@ -60,8 +64,8 @@ impl<T: Signable> Signed<T> {
     pub fn new(value: T, signer: &Signer) -> Self {
         let bytes = codec::encode(&value).into_boxed_slice();
         let signature = signer.sign(&message(T::TAG, &bytes));
-        let opened = OnceLock::from(Arc::new((signer.id(), value)));
-        Self { bytes, signature, opened, refused: OnceLock::new(), kind: PhantomData }
+        let (value, opened) = (OnceLock::from(Some(value)), OnceLock::from(signer.id()));
+        Self(Arc::new(Inner { bytes, signature, value, opened, refused: OnceLock::new() }))
     }
 
     /// Verifies the signature of `by`, then decodes and validates.
@@ -69,49 +73,50 @@ impl<T: Signable> Signed<T> {
     /// # Errors
     /// When the signature is another's or none, or when the bytes are no `T` or one that is not valid.
     pub fn open(&self, by: &NodeId) -> Result<&T, BadSignature> {
-        let bad = BadSignature { what: T::TAG, by: *by };
+        let bad = || BadSignature { what: T::TAG, by: *by };
+        let it = &*self.0;
         // What was opened in a simulation stays in it.
-        if cheap::claims(&self.signature) && !cheap::holds() {
-            return Err(bad);
+        if cheap::claims(&it.signature) && !cheap::holds() {
+            return Err(bad());
         }
-        if let Some(opened) = self.opened.get() {
-            let (signer, value) = &**opened;
-            return if signer == by { Ok(value) } else { Err(bad) };
+        if let Some(signer) = it.opened.get() {
+            return if signer == by { self.claimed().ok_or_else(bad) } else { Err(bad()) };
         }
-        if self.refused.get().is_some_and(|refused| **refused == *by) {
-            return Err(bad);
+        if it.refused.get().is_some_and(|refused| **refused == *by) {
+            return Err(bad());
         }
         let Some(value) = self.verified(by) else {
-            let _ = self.refused.set(Box::new(*by));
-            return Err(bad);
+            let _ = it.refused.set(Box::new(*by));
+            return Err(bad());
         };
-        Ok(&self.opened.get_or_init(|| Arc::new((*by, value))).1)
+        let _ = it.opened.set(*by);
+        Ok(value)
     }
 
-    fn verified(&self, by: &NodeId) -> Option<T> {
-        if !signer::verifies(by, &message(T::TAG, &self.bytes), &self.signature) {
+    fn verified(&self, by: &NodeId) -> Option<&T> {
+        if !signer::verifies(by, &message(T::TAG, &self.0.bytes), &self.0.signature) {
             return None;
         }
-        let value: T = codec::decode(&self.bytes).ok()?;
+        let value = self.claimed()?;
         value.validate().ok()?;
         Some(value)
     }
 
     /// Decodes without verifying, for finding out whose signature to ask for. Nothing may be believed of it.
-    pub fn claimed(&self) -> Option<T> {
-        codec::decode(&self.bytes).ok()
+    pub fn claimed(&self) -> Option<&T> {
+        self.0.value.get_or_init(|| codec::decode(&self.0.bytes).ok()).as_ref()
     }
 }
 
 impl<T> Signed<T> {
     /// Returns the digest of the signed bytes: the name of what they say.
     pub fn digest(&self) -> Digest {
-        Digest::of(&self.bytes)
+        Digest::of(&self.0.bytes)
     }
 
     /// Returns the signed bytes.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.0.bytes
     }
 }
 
@@ -127,19 +132,13 @@ fn message(tag: &str, bytes: &[u8]) -> Vec<u8> {
 
 impl<T> Clone for Signed<T> {
     fn clone(&self) -> Self {
-        Self {
-            bytes: self.bytes.clone(),
-            signature: self.signature,
-            opened: self.opened.clone(),
-            refused: self.refused.clone(),
-            kind: PhantomData,
-        }
+        Self(Arc::clone(&self.0))
     }
 }
 
 impl<T> PartialEq for Signed<T> {
     fn eq(&self, other: &Self) -> bool {
-        self.bytes == other.bytes && self.signature == other.signature
+        Arc::ptr_eq(&self.0, &other.0) || (self.0.signature == other.0.signature && self.0.bytes == other.0.bytes)
     }
 }
 
@@ -147,9 +146,9 @@ impl<T> Eq for Signed<T> {}
 
 impl<T: fmt::Debug> fmt::Debug for Signed<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.opened.get() {
-            Some(opened) => f.debug_tuple("Signed").field(&opened.0).field(&opened.1).finish(),
-            None => write!(f, "Signed(unopened {})", self.digest()),
+        match (self.0.opened.get(), self.0.value.get()) {
+            (Some(by), Some(Some(value))) => f.debug_tuple("Signed").field(by).field(value).finish(),
+            _ => write!(f, "Signed(unopened {})", self.digest()),
         }
     }
 }
@@ -157,7 +156,7 @@ impl<T: fmt::Debug> fmt::Debug for Signed<T> {
 impl<T> Serialize for Signed<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         // As bytes, not as numbers one by one: the encoding is the same, at a tenth of the cost.
-        (Bytes::new(&self.bytes), Bytes::new(&self.signature)).serialize(serializer)
+        (Bytes::new(&self.0.bytes), Bytes::new(&self.0.signature)).serialize(serializer)
     }
 }
 
@@ -167,7 +166,8 @@ impl<'de, T> Deserialize<'de> for Signed<T> {
         let signature =
             signature.into_vec().try_into().map_err(|_| serde::de::Error::custom("a signature has 64 bytes"))?;
         let bytes = bytes.into_vec().into_boxed_slice();
-        Ok(Self { bytes, signature, opened: OnceLock::new(), refused: OnceLock::new(), kind: PhantomData })
+        let (value, opened, refused) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Ok(Self(Arc::new(Inner { bytes, signature, value, opened, refused })))
     }
 }
 
@@ -212,7 +212,7 @@ mod tests {
     fn a_changed_byte_is_noticed() {
         let alice = Signer::from_secret(&[1; 32]);
         let mut signed: Signed<Promise> = travelled(&Signed::new(Promise(7), &alice));
-        signed.bytes[0] ^= 1;
+        Arc::get_mut(&mut signed.0).unwrap().bytes[0] ^= 1;
         assert!(signed.open(&alice.id()).is_err());
     }
 
@@ -220,10 +220,10 @@ mod tests {
     fn what_does_not_open_is_not_verified_again() {
         let (alice, bob) = (Signer::from_secret(&[1; 32]), Signer::from_secret(&[2; 32]));
         let mut signed: Signed<Promise> = travelled(&Signed::new(Promise(7), &alice));
-        signed.bytes[0] ^= 1;
+        Arc::get_mut(&mut signed.0).unwrap().bytes[0] ^= 1;
         assert!(signed.open(&alice.id()).is_err());
         // Nobody can change the bytes of what has come; this shows that they are not looked at again.
-        signed.bytes[0] ^= 1;
+        Arc::get_mut(&mut signed.0).unwrap().bytes[0] ^= 1;
         assert!(signed.open(&alice.id()).is_err() && signed.clone().open(&alice.id()).is_err());
         // A key that does not fit keeps nobody from trying the one that does.
         let signed: Signed<Promise> = travelled(&Signed::new(Promise(7), &alice));

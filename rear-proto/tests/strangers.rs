@@ -414,7 +414,7 @@ fn what_is_signed_over_its_limits_does_not_open() {
     assert!(!opens(list(65), &signer));
     let revoked = |count| {
         let revocation = Revocation { node: NodeId([0; 32]), until: Time(0) };
-        Descriptor { revoked: vec![revocation; count], ..descriptor().claimed().unwrap() }
+        Descriptor { revoked: vec![revocation; count], ..descriptor().claimed().cloned().unwrap() }
     };
     assert!(opens(revoked(2048), &signer));
     assert!(!opens(revoked(2049), &signer));

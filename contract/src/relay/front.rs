@@ -50,14 +50,14 @@ impl Manager {
                 let hold = self.holds.get(name).ok_or_else(gone)?;
                 let reserved = hold.reserved.claimed().ok_or_else(gone)?;
                 let held = Held { reserved: hold.reserved.clone(), purchase: purchasing.purchase.clone() };
-                (reserved.order, Some(held), purchasing.until, hold.abroad)
+                (reserved.order.clone(), Some(held), purchasing.until, hold.abroad)
             }
             Phase::Held | Phase::Live(_) | Phase::Ending { .. } => return Err(gone()),
         };
         if until <= now {
             return Err(Refusal::new(Code::Timeout, "the next hop answered when nobody waited any more"));
         }
-        let order = signed.claimed().ok_or_else(gone)?;
+        let order = signed.claimed().ok_or_else(gone)?.clone();
         Ok(Wanted { signed, order, held, abroad, relay })
     }
 

@@ -42,7 +42,7 @@ fn forged(rows: &[Row], by: u8, change: impl FnOnce(&mut Contract)) -> Vec<Row> 
     let at = rows.iter().rposition(|row| row.table == Table::Contracts).unwrap();
     let mut record: ContractRecord = decode(Table::Contracts, rows[at].value.as_ref().unwrap()).unwrap();
     let old = rows[at].key.clone();
-    let mut contract = record.contract.claimed().unwrap();
+    let mut contract = record.contract.claimed().cloned().unwrap();
     change(&mut contract);
     record.contract = Signed::new(contract, &signer(by));
     rows.retain(|row| row.key != old && row.table != Table::Renewals);
@@ -54,7 +54,7 @@ fn change_renewals(rows: &[Row], change: impl Fn(&mut Row, Renewal)) -> Vec<Row>
     let mut rows = rows.to_vec();
     for row in rows.iter_mut().filter(|row| row.table == Table::Renewals) {
         let record: RenewalRecord = decode(Table::Renewals, row.value.as_ref().unwrap()).unwrap();
-        change(row, record.renewal.claimed().unwrap());
+        change(row, record.renewal.claimed().cloned().unwrap());
     }
     rows
 }
@@ -113,7 +113,7 @@ fn a_hold_that_is_not_good_is_reported() {
     let (_, mut provider) = ledgers();
     let at = provider.iter().rposition(|row| row.table == Table::Reservations).unwrap();
     let mut hold: HoldRecord = decode(Table::Reservations, provider[at].value.as_ref().unwrap()).unwrap();
-    let reserved = hold.reserved.claimed().unwrap();
+    let reserved = hold.reserved.claimed().cloned().unwrap();
     hold.reserved = Signed::new(reserved, &signer(9));
     let key = provider[at].key.clone();
     provider[at] = Row::put(Table::Reservations, key, &hold);
@@ -149,7 +149,7 @@ fn renewals_that_are_not_good_are_reported() {
     assert_eq!(bad(&orphans), [ProblemKind::BadRenewal]);
     let twice = change_renewals(&provider, |row, renewal| {
         if number(row) == 2 {
-            let ask = renewal.ask.claimed().unwrap();
+            let ask = renewal.ask.claimed().cloned().unwrap();
             let ask = Signed::new(RenewalAsk { n: 1, ..ask }, &signer(1));
             signed_by(row, Renewal { ask, ..renewal }, 2);
         }

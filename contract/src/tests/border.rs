@@ -151,7 +151,7 @@ fn a_relays_order_is_a_function_of_the_one_it_got() {
     let mut world = chain();
     world.buy(wish(id(SC), 1, Mode::Direct));
     let Request::Reserve(reserve) = said(&world, C, SC, is_reserve) else { panic!("no RESERVE") };
-    let front: Order = reserve.order.claimed().unwrap();
+    let front: Order = reserve.order.claimed().cloned().unwrap();
     let way = Onward {
         seller: party(id(SP)),
         flavour: kernel::FlavourId([9; 16]),

@@ -40,7 +40,7 @@ fn tampered(mode: Mode, change: impl FnOnce(Answer) -> Answer) -> World {
 
 fn resigned(answer: Answer, by: &Signer, change: impl FnOnce(&mut Contract)) -> Answer {
     let Answer::Contract(signed) = answer else { panic!("{answer:?}") };
-    let mut contract = signed.claimed().unwrap();
+    let mut contract = signed.claimed().cloned().unwrap();
     change(&mut contract);
     Answer::Contract(Signed::new(contract, by))
 }
@@ -68,7 +68,7 @@ fn a_bad_contract_is_refused_and_given_back() {
         }),
         ("over another order", |answer| {
             resigned(answer, &signer(2), |contract| {
-                let order = Order { key: Key([8; 16]), ..contract.order.claimed().unwrap() };
+                let order = Order { key: Key([8; 16]), ..contract.order.claimed().cloned().unwrap() };
                 contract.order = Signed::new(order, &signer(1));
             })
         }),
@@ -90,7 +90,7 @@ fn a_bad_contract_is_refused_and_given_back() {
 fn a_bad_hold_is_refused_and_given_back() {
     let mut world = tampered(Mode::Hold, |answer| {
         let Answer::Reserved(signed) = answer else { panic!("{answer:?}") };
-        let reserved = Reserved { price: rate("9EUR/h"), ..signed.claimed().unwrap() };
+        let reserved = Reserved { price: rate("9EUR/h"), ..signed.claimed().cloned().unwrap() };
         Answer::Reserved(Signed::new(reserved, &signer(2)))
     });
     assert_eq!(world.refusals(1), [Code::Malformed]);
@@ -102,7 +102,7 @@ fn a_bad_hold_is_refused_and_given_back() {
 fn a_contract_where_a_hold_was_asked_for_is_refused() {
     let world = tampered(Mode::Hold, |answer| {
         let Answer::Reserved(signed) = answer else { panic!("{answer:?}") };
-        let reserved = signed.claimed().unwrap();
+        let reserved = signed.claimed().cloned().unwrap();
         let contract = Contract {
             order: reserved.order,
             held: None,

@@ -326,7 +326,7 @@ impl Manager {
         for signed in offers.iter().take(fan_out.limit as usize) {
             match self.open(now, signed) {
                 Ok(flavour) => heard.extend([self.hear_for(now, from, flavour, out)]),
-                Err(why) => lies.push((signed.claimed().map(|claimed| claimed.flavour), why)),
+                Err(why) => lies.push((signed.claimed().map(|claimed| claimed.flavour.clone()), why)),
             }
         }
         self.count(now, &mut fan_out, heard);

@@ -164,7 +164,7 @@ impl Manager {
                 }
                 (Source::Catalogue, Offered::Signed(signed)) => match self.open(now, &signed) {
                     Ok(flavour) => self.take_candidate(now, from, flavour, self.config.feed_offers, out),
-                    Err(why) => lies.push((signed.claimed().map(|claimed| claimed.flavour), why)),
+                    Err(why) => lies.push((signed.claimed().map(|claimed| claimed.flavour.clone()), why)),
                 },
                 (Source::Publisher(domain), Offered::Signed(signed)) => {
                     match self.telling.catalogue.put(now, &from, &domain, *signed, &self.config) {

@@ -343,7 +343,7 @@ impl Manager {
         let ForeignRecord { certificate, addresses } = kept;
         let table = rear_proto::Table::Partners;
         let claimed = certificate.claimed().ok_or_else(|| record::damaged(table, "it has no certificate"))?;
-        let Certificate { domain, role, expires, .. } = claimed;
+        let Certificate { domain, role, expires, .. } = *claimed;
         self.foreign.insert(node, Foreign { domain, certificate, role, expires, addresses });
         Ok(())
     }

@@ -18,7 +18,7 @@ pub(super) fn half_life(certificate: &Certificate) -> Time {
 
 impl Manager {
     fn own_certificate(&self) -> Option<Certificate> {
-        self.own.as_ref().and_then(Signed::claimed)
+        self.own.as_ref().and_then(Signed::claimed).cloned()
     }
 
     /// Sets the timer for the next renewal.
