@@ -5,8 +5,9 @@
 //!                                                                └──► store, compaction, free space
 //! ```
 //! Batches that are submitted while a sync is under way share the next one. What comes out is in the order of
-//! submission. When an append or a sync fails nothing more comes out: the mind is ahead of what can be promised, so the
-//! node has to end. This decides nothing else, and reads no clock.
+//! submission. An append for which the disk has no room is tried again until it has, and all waits; nothing new is promised
+//! meanwhile. When an append fails otherwise, or a sync does, nothing more comes out: the mind is ahead of what can be
+//! promised, so the node has to end. This decides nothing else, and reads no clock.
 
 mod health;
 mod keeper;
@@ -247,7 +248,14 @@ impl<T> Worker<T> {
         let count = batches().count();
         if count > 0 {
             let before = self.ledger.size();
-            self.ledger.append(batches())?;
+            let mut waited = false;
+            while let Err(error) = self.ledger.append(batches()) {
+                self.wait_for_room(error)?;
+                waited = true;
+            }
+            if waited {
+                self.measure();
+            }
             self.ledger.sync()?;
             self.monitor.committed(count as u64, self.ledger.size() - before, self.ledger.last_seq());
         }
@@ -265,6 +273,19 @@ impl<T> Worker<T> {
             self.compact_if_wanted()?;
         }
         Ok(())
+    }
+
+    /// Nothing of the batches was written, for want of room: says so, and returns after a while, to try again.
+    ///
+    /// # Errors
+    /// The same error, where it is another, or nobody will wait for room.
+    fn wait_for_room(&mut self, error: AppendError) -> Result<(), AppendError> {
+        if !error.is_want_of_room() {
+            return Err(error);
+        }
+        let free = (self.free_space)().unwrap_or(0);
+        self.monitor.out_of_room(free, self.settings.floor, &error);
+        if self.queue.wait_unless_closed(self.settings.idle) { Ok(()) } else { Err(error) }
     }
 
     fn let_go(&self, then: T) {

@@ -1,6 +1,6 @@
 //! The daemon: opens what the data directory holds, puts a body on it, serves its API, and ends cleanly.
 
-use std::{net::SocketAddr, path::Path, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::Path, path::PathBuf, sync::Arc, time::Duration};
 
 use agent::invariants::Grants;
 use anyhow::Context as _;
@@ -121,12 +121,17 @@ impl Daemon {
     }
 }
 
+/// How long a daemon that was killed may take to let go of its data directory: the system has to end what it was doing with
+/// the disk, and to take back its memory.
+const PREDECESSOR_ENDS_WITHIN: Duration = Duration::from_secs(3);
+
 /// Opens ledger and tables and brings the tables up to the ledger.
 ///
 /// # Errors
 /// When either is damaged, newer than this program, or in use.
 pub fn open(dir: &Path) -> anyhow::Result<(Ledger, Store, Opened)> {
-    let (ledger, opened) = Ledger::open(dir, ledger_options())?;
+    let options = Options { patience: PREDECESSOR_ENDS_WITHIN, ..ledger_options() };
+    let (ledger, opened) = Ledger::open(dir, options)?;
     if let Some(torn) = opened.torn {
         tracing::warn!(offset = torn.offset, bytes = torn.bytes, "an unfinished write at the ledger's end was cut off");
     }

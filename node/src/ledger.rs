@@ -23,6 +23,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 pub use self::compact::{CompactError, Compacted};
 pub use self::frame::{Frame, Hash, Kind};
@@ -60,12 +61,15 @@ pub struct Options {
     pub max_frame: usize,
     /// No ledger smaller than this, in bytes, is worth compacting.
     pub compact_above: u64,
+    /// For how long another process may still have the data directory: one that is ending, as a rule.
+    pub patience: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
         // 16 MiB: a batch is what one event changes, kilobytes as a rule. 64 MiB: read again in about a second.
-        Self { kept: BTreeSet::new(), max_frame: 16 * 1024 * 1024, compact_above: 64 * 1024 * 1024 }
+        let (max_frame, compact_above) = (16 * 1024 * 1024, 64 * 1024 * 1024);
+        Self { kept: BTreeSet::new(), max_frame, compact_above, patience: Duration::ZERO }
     }
 }
 
@@ -125,6 +129,17 @@ pub enum AppendError {
     Poisoned(#[from] Poisoned),
 }
 
+impl AppendError {
+    /// Whether all that is missing is room on the disk: the same can be appended once there is some.
+    #[must_use]
+    pub fn is_want_of_room(&self) -> bool {
+        match self {
+            Self::Io(error) => matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded),
+            Self::TooLarge { .. } | Self::Poisoned(_) => false,
+        }
+    }
+}
+
 /// The ledger can say no more: what of it is on the disk is unknown until it is opened again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the ledger is closed since it failed to {0}")]
@@ -153,7 +168,7 @@ impl Ledger {
     /// When another process has the directory, and when the ledger is damaged, newer or unreadable: then it is left as
     /// it is. An unfinished write at the end is no error; it is cut off.
     pub fn open(dir: &Path, options: Options) -> Result<(Self, Opened), OpenError> {
-        let lock = DirLock::take(dir)?;
+        let lock = DirLock::take_within(dir, options.patience)?;
         let (mut ledger, opened) = Self::open_on(Box::new(RealDisk::new(dir)), options)?;
         ledger._lock = Some(lock);
         Ok((ledger, opened))

@@ -125,3 +125,28 @@ async fn a_node_of_any_role_runs_as_init_made_it_and_as_no_other() {
     assert!(!other.dir().exists(), "and the token is still good");
     other.expect(&["init", "--join", text(&token, "token"), "--role", "supernode", "--no-offer"]).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_explanation_names_the_partners_that_have_nothing_that_fits() {
+    let sandbox = support::sandbox();
+    let digests = format!("{FAST}\n[discovery]\ndigests = true\n");
+    let sa = sandbox.found_as("sa", "alpha", "supernode", &digests).await.unwrap();
+    let sb = sandbox.found_as("sb", "beta", "supernode", &digests).await.unwrap();
+    sandbox.befriend(&sa, &sb, "beta", "alpha").await.unwrap();
+    let remark = "domain beta says that it has nothing that fits";
+    // Its digest comes a moment after the partner.
+    let deadline = std::time::Duration::from_secs(60);
+    let told = tokio::time::timeout(deadline, async {
+        loop {
+            let found = sa.json(&["discover", "cpu>=1000", "--explain"]).await.unwrap();
+            if !rows(&found["remarks"]).is_empty() {
+                break found;
+            }
+        }
+    });
+    assert_eq!(told.await.unwrap()["remarks"], serde_json::json!([remark]));
+    let said = sa.expect(&["discover", "cpu>=1000", "--explain"]).await.unwrap();
+    assert!(said.contains(remark), "{said}");
+    let plain = sa.json(&["discover", "cpu>=1000"]).await.unwrap();
+    assert_eq!(plain["remarks"], serde_json::json!([]));
+}

@@ -146,6 +146,7 @@ pub(crate) fn discovered(managers: &Managers, now: Time, found: &discovery::mail
         "partial": found.partial,
         "silent": found.silent,
         "asked": found.asked,
+        "remarks": found.remarks,
     })
 }
 

@@ -44,20 +44,25 @@ pub(crate) async fn discover(global: &Global, selector: &str, limit: u32, explai
     } else {
         tables::print(&CANDIDATES, found)?;
     }
-    for out in answer.get("ruledOut").and_then(Value::as_array).into_iter().flatten() {
-        let field = |pointer| tables::cell(out.pointer(pointer), tables::Show::Plain);
-        terminal::line(&format!(
-            "{DIM}{} at {}: ruled out by {} (it has {}){DIM:#}",
-            field("/candidate/id"),
-            field("/candidate/provider"),
-            field("/filter"),
-            field("/has"),
-        ))?;
-    }
-    if let Some(silent @ 1..) = answer.get("silent").and_then(Value::as_u64) {
-        terminal::line(&format!("{DIM}{silent} of those asked did not answer in time{DIM:#}"))?;
-    }
+    explained(&answer).iter().try_for_each(|line| terminal::line(&format!("{DIM}{line}{DIM:#}")))?;
     Ok(())
+}
+
+/// Says, in a line each, what was ruled out and why, what else is to be said, and how many did not answer.
+fn explained(answer: &Value) -> Vec<String> {
+    let list = |name| answer.get(name).and_then(Value::as_array).into_iter().flatten();
+    let ruled_out = list("ruledOut").map(|out| {
+        let field = |pointer| tables::cell(out.pointer(pointer), tables::Show::Plain);
+        let (id, provider) = (field("/candidate/id"), field("/candidate/provider"));
+        match out.get("disbelieved") {
+            Some(_) => format!("{id} at {provider}: not believed: {}", field("/disbelieved")),
+            None => format!("{id} at {provider}: ruled out by {} (it has {})", field("/filter"), field("/has")),
+        }
+    });
+    let remarks = list("remarks").filter_map(Value::as_str).map(terminal::clean);
+    let silent = answer.get("silent").and_then(Value::as_u64).filter(|silent| *silent > 0);
+    let silent = silent.map(|silent| format!("{silent} of those asked did not answer in time"));
+    ruled_out.chain(remarks).chain(silent).collect()
 }
 
 /// Reserves a flavour.
@@ -129,4 +134,31 @@ fn told(global: &Global, answer: &Value) -> anyhow::Result<()> {
         terminal::line(&format!("{name}: {}", tables::cell(Some(value), show)))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_explanation_says_all_that_there_is_to_say() {
+        let candidate = json!({ "id": "3f", "provider": "12D3" });
+        let answer = json!({
+            "candidates": [],
+            "ruledOut": [
+                { "candidate": candidate, "filter": "cpu>=5", "has": "4" },
+                { "candidate": candidate, "disbelieved": "its signature is another's" },
+            ],
+            "remarks": ["domain beta says that it has nothing that fits"],
+            "silent": 2,
+        });
+        let lines = [
+            "3f at 12D3: ruled out by cpu>=5 (it has 4)",
+            "3f at 12D3: not believed: its signature is another's",
+            "domain beta says that it has nothing that fits",
+            "2 of those asked did not answer in time",
+        ];
+        assert_eq!(explained(&answer), lines);
+        assert!(explained(&json!({ "candidates": [], "silent": 0 })).is_empty());
+    }
 }

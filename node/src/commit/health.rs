@@ -14,7 +14,8 @@ use crate::ledger::Seq;
 pub enum Health {
     /// Yes.
     Ok,
-    /// The disk is nearly full: refuse what would promise anew (`Storage`). Releases still go through.
+    /// The disk is nearly full: refuse what would promise anew (`Storage`). Releases still go through, as long as they can
+    /// be written.
     NoRoom {
         /// Free bytes.
         free: u64,
@@ -155,6 +156,23 @@ impl Monitor {
             }
             (true, _) => tracing::info!(free, "the disk has room again"),
             (false, _) => {}
+        }
+    }
+
+    /// A batch could not be written for want of room, whatever the system says is free: there may be a quota.
+    pub(super) fn out_of_room(&self, free: u64, floor: u64, error: &dyn Error) {
+        let is_news = self.health.send_if_modified(|health| {
+            let is_news = *health == Health::Ok;
+            if is_news {
+                *health = Health::NoRoom { free, floor };
+            }
+            is_news
+        });
+        let reason = sentence(error);
+        if is_news {
+            tracing::warn!(reason, free, "the disk has no room: nothing is promised until it has");
+        } else {
+            tracing::debug!(reason, free, "the disk still has no room");
         }
     }
 

@@ -99,6 +99,12 @@ impl<T> Queue<T> {
         }
     }
 
+    /// Waits for so long, or until nothing more is taken in; says whether more is.
+    pub(super) fn wait_unless_closed(&self, span: Duration) -> bool {
+        let waited = self.work.wait_timeout_while(self.lock(), span, |inner| inner.stage == Stage::Open);
+        waited.unwrap_or_else(PoisonError::into_inner).0.stage == Stage::Open
+    }
+
     /// What was taken is done.
     pub(super) fn done(&self) {
         self.lock().taken = 0;

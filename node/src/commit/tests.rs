@@ -126,28 +126,69 @@ fn what_has_no_rows_waits_for_what_was_before_it() {
 
 #[test]
 fn after_a_failure_nothing_more_comes_out_and_the_reason_is_known() {
-    for (fault, reason) in [
+    for (faults, out, reason) in [
         (
-            Fault::Sync,
+            &[Fault::Sync][..],
+            &[][..],
             "what was written may not be on the disk: the ledger is closed since it failed to sync: injected",
         ),
-        (Fault::NoRoom(10), "a batch could not be written: cannot write to the ledger: no storage space"),
+        (
+            &[Fault::NoRoom(10), Fault::Truncate],
+            &[2],
+            "a batch could not be written: the ledger is closed since it failed to cut off a failed write: injected",
+        ),
     ] {
         let mut bench = bench();
         bench.submit(1);
         assert_eq!(bench.next(), Some(1));
-        bench.disk.inject(fault);
         bench.disk.hold_syncs();
         bench.submit(2);
         bench.disk.wait_for_a_sync();
-        bench.submit_free(3);
+        faults.iter().for_each(|fault| bench.disk.inject(*fault));
+        bench.submit(3);
+        bench.submit_free(4);
         bench.disk.release_syncs();
-        assert_eq!(bench.next(), None, "{fault:?}");
+        assert_eq!(bench.take(out.len()), out, "{faults:?}");
+        assert_eq!(bench.next(), None, "{faults:?}");
         bench.wait_for_health(|health| *health == Health::Failed(reason.to_owned()));
         wait(bench.committer.room());
-        assert_eq!(bench.committer.submit(rows(4), 4), Err(Ended));
+        assert_eq!(bench.committer.submit(rows(5), 5), Err(Ended));
         assert!(bench.committer.close().is_err());
     }
+}
+
+#[test]
+fn what_the_disk_has_no_room_for_waits_until_it_has() {
+    let settings = Settings { idle: Duration::from_millis(1), ..Settings::default() };
+    let mut bench = bench_with(settings, Options::default());
+    bench.submit(1);
+    assert_eq!(bench.next(), Some(1));
+    bench.disk.fill(true);
+    (2..5).for_each(|n| bench.submit(n));
+    bench.submit_free(5);
+    // Whatever the system says is free.
+    bench.wait_for_health(|health| *health == Health::NoRoom { free: PLENTY, floor: settings.floor });
+    assert_eq!(bench.durable.try_recv(), Err(TryRecvError::Empty));
+    bench.disk.fill(false);
+    assert_eq!(bench.take(4), [2, 3, 4, 5]);
+    bench.wait_for_health(|health| *health == Health::Ok);
+    bench.committer.close().unwrap();
+    let (_, found) = opened(&bench.disk.after_power_cut(1), Options::default());
+    assert_eq!((found.last_seq, found.rows.len()), (Seq(4), 4));
+}
+
+#[test]
+fn what_was_never_written_for_want_of_room_never_comes_out_and_closing_says_so() {
+    let settings = Settings { idle: Duration::from_secs(3600), ..Settings::default() };
+    let mut bench = bench_with(settings, Options::default());
+    bench.disk.fill(true);
+    bench.submit(1);
+    bench.wait_for_health(|health| matches!(health, Health::NoRoom { .. }));
+    let error = bench.committer.close().unwrap_err();
+    assert!(matches!(&error, CommitError::Append(error) if error.is_want_of_room()), "{error:?}");
+    assert_eq!(wait(bench.durable.recv()), None);
+    let (_, found) = opened(&bench.disk, Options::default());
+    assert_eq!(found.rows.len(), 0);
 }
 
 #[test]

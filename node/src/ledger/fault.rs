@@ -48,6 +48,7 @@ struct State {
     names: BTreeMap<String, usize>,
     names_kept: Vec<BTreeMap<String, usize>>,
     faults: Vec<Fault>,
+    full: bool,
     syncs: usize,
 }
 
@@ -68,6 +69,11 @@ impl FakeDisk {
     /// Lets something go wrong.
     pub(crate) fn inject(&self, fault: Fault) {
         self.state().faults.push(fault);
+    }
+
+    /// Lets the disk have no room for anything, or some again.
+    pub(crate) fn fill(&self, full: bool) {
+        self.state().full = full;
     }
 
     /// Makes syncs of files wait.
@@ -241,6 +247,9 @@ impl File for FakeFile {
 
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
         let mut state = self.disk.state();
+        if state.full {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         let written = match state.fault(|fault| matches!(fault, Fault::NoRoom(_) | Fault::Short(_))) {
             Some(Fault::NoRoom(0)) => return Err(io::ErrorKind::StorageFull.into()),
             // What fits is written; only the call for the rest fails.

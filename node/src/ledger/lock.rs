@@ -3,9 +3,12 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The lock's name in the data directory.
 const LOCK: &str = "lock";
+/// How long to wait before the lock is tried again: short against the start of a node.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Why the data directory is not ours.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +59,35 @@ impl DirLock {
         // Written through the very file that is locked; a full disk must not keep a node from starting.
         let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
         Ok(Self { _file: file })
+    }
+}
+
+impl DirLock {
+    /// Takes the lock, and where another process has it tries again for about so long: one that was killed may take a
+    /// moment to be gone.
+    ///
+    /// # Errors
+    /// As [`DirLock::take`], when that time is over.
+    pub fn take_within(dir: &Path, patience: Duration) -> Result<Self, LockError> {
+        let mut said = false;
+        let tries = patience.as_millis().div_ceil(PAUSE.as_millis());
+        Self::take_again(dir, tries, |in_use| {
+            if !std::mem::replace(&mut said, true) {
+                tracing::warn!("{in_use}: waiting for at most {patience:?}");
+            }
+            std::thread::sleep(PAUSE);
+        })
+    }
+
+    /// Tries so many times more, after a pause each.
+    pub(super) fn take_again(dir: &Path, tries: u128, mut pause: impl FnMut(&LockError)) -> Result<Self, LockError> {
+        for _ in 0..tries {
+            match Self::take(dir) {
+                Err(in_use @ LockError::InUse { .. }) => pause(&in_use),
+                other => return other,
+            }
+        }
+        Self::take(dir)
     }
 }
 

@@ -369,6 +369,24 @@ fn a_data_directory_has_one_daemon() {
 }
 
 #[test]
+fn a_data_directory_is_waited_for_while_its_daemon_ends_and_no_longer() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut first = Some(DirLock::take(dir.path()).unwrap());
+    let mut pauses = 0;
+    let second = DirLock::take_again(dir.path(), 10, |_| {
+        pauses += 1;
+        if pauses == 3 {
+            first = None;
+        }
+    });
+    assert_eq!((second.is_ok(), pauses), (true, 3));
+    let mut pauses = 0;
+    let third = DirLock::take_again(dir.path(), 10, |_| pauses += 1);
+    assert!(matches!(third, Err(LockError::InUse { .. })), "{third:?}");
+    assert_eq!(pauses, 10);
+}
+
+#[test]
 fn verify_names_the_first_bad_frame_and_changes_nothing() {
     let (disk, starts) = written(4);
     let dir = tempfile::tempdir().unwrap();
