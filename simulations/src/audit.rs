@@ -9,10 +9,12 @@
 //! | 5 what crosses a border is for those eyes | `borders.rs` | when it leaves |
 //! | the plain arithmetic of who holds what | `model.rs` | on allocations touched, and each second |
 //! | every intent ends in a stated state, and none is forgotten | `liveness.rs` | when it changes, after a crash, when its time is over |
+//! | 7 all members know who was removed, and have ended all that they had with him | `removals.rs` | when they hear of it, and each second |
 //! | 3 nothing is held; 4 both or neither; a mind knows what its disk knows | `quiet.rs` | at the end |
 //!
 //! Invariant 10, the same seed gives the same run, is held by running twice. Invariant 8, repeating changes nothing, is
-//! held by lines that repeat; invariants 6 and 7 wait for zones and votes.
+//! held by lines that repeat; invariant 6 and the rest of 7
+//! wait for zones and votes.
 
 mod borders;
 mod liveness;
@@ -20,6 +22,7 @@ mod model;
 mod parties;
 mod promises;
 mod quiet;
+mod removals;
 
 use std::collections::BTreeMap;
 
@@ -31,7 +34,9 @@ use kernel::{FlavourId, NodeId, QueryId, Span, Ticket, Time};
 use rear::Book;
 use rear_proto::{Answer, Request, Table};
 
-use self::{borders::Borders, liveness::Liveness, model::Model, parties::Parties, promises::Promises};
+use self::{
+    borders::Borders, liveness::Liveness, model::Model, parties::Parties, promises::Promises, removals::Removals,
+};
 use crate::{
     observe::{Observer, Seen},
     outcome::Violation,
@@ -67,6 +72,7 @@ pub struct Auditor {
     borders: Borders,
     model: Model,
     liveness: Liveness,
+    removals: Removals,
     next_sweep: Time,
 }
 
@@ -105,6 +111,7 @@ impl Auditor {
             borders: Borders::default(),
             model: Model::new(nodes),
             liveness: Liveness::new(scenario),
+            removals: Removals::default(),
             next_sweep: Time::default(),
         }
     }
@@ -146,8 +153,12 @@ impl Auditor {
             Seen::Struck(act) => {
                 self.promises.struck(act);
                 self.parties.struck(world, act);
+                self.removals.struck(world, act);
             }
-            Seen::Over => return quiet::check(world, &self.parties, &self.model),
+            Seen::Over => {
+                self.removals.check_quiet(world)?;
+                return quiet::check(world, &self.parties, &self.model);
+            }
             Seen::Coming { .. } | Seen::Sent { .. } | Seen::Healed => {}
         }
         if world.now() >= self.next_sweep {
@@ -156,6 +167,7 @@ impl Auditor {
             self.parties.sweep(world)?;
             self.model.sweep(world)?;
             self.liveness.sweep(world)?;
+            self.removals.sweep(world)?;
         }
         Ok(())
     }
@@ -164,6 +176,7 @@ impl Auditor {
     fn settled(&mut self, world: &World, node: NodeNo, batch: &Batch) -> Checked {
         self.promises.decided(world, node, batch)?;
         self.liveness.settled(world, node, batch)?;
+        self.removals.settled(world, node, batch)?;
         let touched = |wanted: &[Table]| batch.rows.iter().any(|row| wanted.contains(&row.table));
         let Some(managers) = world.managers(node) else { return Ok(()) };
         if touched(&[Table::Allocations, Table::Flavours]) {

@@ -12,6 +12,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("flapping-node", include_str!("../scenarios/flapping-node.toml")),
     ("bad-lines", include_str!("../scenarios/bad-lines.toml")),
     ("churn", include_str!("../scenarios/churn.toml")),
+    ("expelled", include_str!("../scenarios/expelled.toml")),
     ("disk-loss", include_str!("../scenarios/disk-loss.toml")),
     ("clock-skew", include_str!("../scenarios/clock-skew.toml")),
     ("rolling-upgrade", include_str!("../scenarios/rolling-upgrade.toml")),

@@ -61,6 +61,7 @@ scenarios! {
     all_holds_when_a_node_flaps: "flapping-node", 200 nodes, 60 min, 4 seeds;
     all_holds_on_bad_lines: "bad-lines", 200 nodes, 60 min, 4 seeds;
     all_holds_when_nodes_come_and_go: "churn", 200 nodes, 60 min, 4 seeds;
+    all_holds_when_members_are_removed: "expelled", 200 nodes, 60 min, 4 seeds;
     all_holds_when_disks_are_lost: "disk-loss", 200 nodes, 60 min, 4 seeds;
     all_holds_when_clocks_are_off: "clock-skew", 200 nodes, 60 min, 4 seeds;
     all_holds_through_an_upgrade: "rolling-upgrade", 200 nodes, 60 min, 4 seeds;

@@ -229,7 +229,9 @@ impl Scenario {
             | Trouble::Upgrade
             | Trouble::Withdraw => (false, false),
             Trouble::Remove => {
-                must(self.removes(&fault.who), "who", || "nobody but an issuer, which can't remove itself".to_owned())?;
+                must(self.removes(&fault.who), "who", || {
+                    "there is nobody but an issuer, which can't remove itself".to_owned()
+                })?;
                 (false, false)
             }
         };

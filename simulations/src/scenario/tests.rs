@@ -52,6 +52,7 @@ fn each_kind_of_fault_is_read_from_its_word() {
         ("upgrade\"", Trouble::Upgrade),
         ("reprice\"\npercent = 9", Trouble::Reprice(9)),
         ("withdraw\"\nlasts = \"1s\"", Trouble::Withdraw),
+        ("remove\"\nwho = \"nodes\"", Trouble::Remove),
     ];
     for (written, trouble) in rows {
         assert_eq!(fault(&format!("kind = \"{written}\nat = \"1m\"")).trouble, trouble, "{written}");
@@ -155,6 +156,10 @@ fn what_is_wrong_is_said_in_a_sentence_with_its_line_and_key() {
         (format!("{crash}at = \"1m\"\nwho = \"catalogues\""), "line 10, faults[0].who: there is nobody to be struck"),
         (format!("{crash}at = \"1m\"\ncount = \"some\""), "line 10, faults[0].count: it is a number, or \"all\""),
         (crash.replace("crash", "partition") + "at = \"1m\"", "line 6, faults[0].who: there is one domain, "),
+        (
+            "[[faults]]\nkind = \"remove\"\nat = \"1m\"\nwho = \"a/s1\"".to_owned(),
+            "line 10, faults[0].who: there is nobody but an issuer, which can't remove itself",
+        ),
         ("[hold]\nrunning = 2".to_owned(), "line 7, hold.running: 2 is no share: it must be from 0 to 1"),
         ("name = \"b\"".to_owned(), "line 6: duplicate key"),
     ];

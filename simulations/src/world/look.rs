@@ -83,6 +83,12 @@ impl World {
         self.node(node).now.routes.len() + self.node(node).now.junctions.len()
     }
 
+    /// Says whether two nodes can hear each other over a connection that both know.
+    pub fn are_in_touch(&self, a: NodeNo, b: NodeNo) -> bool {
+        let conn = |at: NodeNo, of: NodeNo| self.node(at).now.peers.get(&of).map(|link| link.conn);
+        conn(a, b).is_some() && conn(a, b) == conn(b, a) && !self.is_cut(a, b)
+    }
+
     /// Returns how many questions of others wait at a node.
     pub fn questions(&self, node: NodeNo) -> usize {
         self.node(node).now.asked.len() + self.node(node).now.heard.len()
