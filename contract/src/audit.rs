@@ -126,17 +126,27 @@ pub fn verify<'a>(rows: impl IntoIterator<Item = &'a Row>, domain: Option<&Domai
 ///
 /// A contract whose seller has it and whose buyer has not is none, once it has ended: the answer was lost, and it
 /// lapsed. The other way round is one always, for a seller keeps before it answers. Whose ledger one without contracts
-/// is can be told only where the other's are all with one party.
+/// is can't be told from these rows; [`contradictions_of`] is told.
 pub fn contradictions<'a>(
     ours: impl IntoIterator<Item = &'a Row>,
     theirs: impl IntoIterator<Item = &'a Row>,
 ) -> Vec<Problem> {
+    contradictions_of(None, ours, None, theirs)
+}
+
+/// The same, where it is known whose the ledgers are: so one without contracts is held against the other, too.
+pub fn contradictions_of<'a>(
+    us: Option<NodeId>,
+    ours: impl IntoIterator<Item = &'a Row>,
+    them: Option<NodeId>,
+    theirs: impl IntoIterator<Item = &'a Row>,
+) -> Vec<Problem> {
     let (ours, theirs) = (Ledger::read(ours), Ledger::read(theirs));
-    let Some(us) = ours.contracts.values().next().map(Kept::me).or_else(|| theirs.party()) else { return Vec::new() };
-    let Some(them) = theirs.contracts.values().next().map(Kept::me).or_else(|| ours.party()) else { return Vec::new() };
+    let us = us.or_else(|| ours.contracts.values().next().map(Kept::me));
+    let them = them.or_else(|| theirs.contracts.values().next().map(Kept::me));
     let mut found = Vec::new();
     for (id, kept) in &ours.contracts {
-        if kept.other() == them {
+        if Some(kept.other()) == them {
             compare(*id, kept, &theirs, ("this ledger", "the other"), &mut found);
         }
         if let Some(other) = theirs.contracts.get(id) {
@@ -145,7 +155,7 @@ pub fn contradictions<'a>(
         }
     }
     for (id, kept) in theirs.contracts.iter().filter(|(id, _)| !ours.contracts.contains_key(id)) {
-        if kept.other() == us {
+        if Some(kept.other()) == us {
             compare(*id, kept, &ours, ("the other ledger", "this one"), &mut found);
         }
     }
@@ -204,13 +214,6 @@ impl Ledger {
             _ => {}
         }
         Ok(())
-    }
-
-    /// Returns the other party of the contracts, where there is just one.
-    fn party(&self) -> Option<NodeId> {
-        let mut others = self.contracts.values().map(Kept::other);
-        let first = others.next()?;
-        others.all(|other| other == first).then_some(first)
     }
 
     /// Returns until when a contract runs with its renewals, by its seller's clock.

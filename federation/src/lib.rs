@@ -40,3 +40,4 @@ pub use catalogues::{CatalogueAddress, ParseCatalogueError};
 pub use config::Config;
 pub use mail::{Effect, Input};
 pub use manager::{Manager, Status};
+pub use record::bearer;

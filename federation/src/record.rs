@@ -7,6 +7,7 @@ use rear_proto::{
     local::DomainSecret,
     membership::{Certificate, Credentials, Descriptor, Role},
     partner::PartnerRecord,
+    record::decode,
 };
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,13 @@ pub(crate) const FOREIGN: &[u8] = b"node/";
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct OwnRecord {
     pub(crate) credentials: Credentials,
+}
+
+/// Returns which node's rows these are, by its own proof of membership; the last of them counts.
+pub fn bearer<'a>(rows: impl IntoIterator<Item = &'a Row>) -> Option<NodeId> {
+    let own = rows.into_iter().filter(|row| row.table == Table::Membership && row.key == OWN).last()?;
+    let record: OwnRecord = decode(Table::Membership, own.value.as_deref()?).ok()?;
+    record.credentials.certificate.claimed().map(|certificate| certificate.node)
 }
 
 /// The newest description of the domain.
@@ -199,4 +207,24 @@ pub(crate) fn key32(table: Table, key: &[u8]) -> Result<[u8; 32], DamagedRecord>
 /// Says what is wrong with a row.
 pub(crate) fn damaged(table: Table, why: impl Into<String>) -> DamagedRecord {
     DamagedRecord { table: table.name(), why: why.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use rear_proto::Signer;
+
+    use super::*;
+    use crate::{Config, genesis};
+
+    #[test]
+    fn rows_tell_whose_they_are_by_the_proof_of_membership_among_them() {
+        let (domain, node) = (Signer::from_secret(&[1; 32]), Signer::from_secret(&[2; 32]));
+        let found = |node: &Signer| {
+            genesis::found("alpha", &domain, node, Role::Node, Time(1), &Config::default(), DomainSecret([3; 32]))
+        };
+        assert_eq!(bearer(&found(&node)), Some(node.id()));
+        assert_eq!(bearer(found(&domain).iter().chain(&found(&node))), Some(node.id()), "the last one counts");
+        assert_eq!(bearer(&[]), None);
+        assert_eq!(bearer(&[Row::put(Table::Membership, OWN, &RevokedRecord { until: Time(1) })]), None, "damaged");
+    }
 }

@@ -39,7 +39,8 @@ pub fn audit(path: &Path, against: Option<&Path>) -> anyhow::Result<Report> {
         let mut others = Vec::new();
         let theirs = read(other, &mut others)?;
         problems.extend(others.into_iter().map(|problem| format!("{}: {problem}", other.display())));
-        let contradictions = contract::audit::contradictions(&ours, &theirs);
+        let (us, them) = (federation::bearer(&ours), federation::bearer(&theirs));
+        let contradictions = contract::audit::contradictions_of(us, &ours, them, &theirs);
         problems.extend(contradictions.iter().map(ToString::to_string));
     }
     Ok(Report {

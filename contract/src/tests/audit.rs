@@ -8,7 +8,7 @@ use rear_proto::{Contract, Mode, Renewal, RenewalAsk, Row, Signed, Table, local:
 use super::{samples::*, world::*};
 use crate::{
     Config,
-    audit::{Problem, ProblemKind, contradictions, verify},
+    audit::{Problem, ProblemKind, contradictions, contradictions_of, verify},
     record::{ContractRecord, HoldRecord, RenewalRecord},
 };
 
@@ -69,10 +69,22 @@ fn two_honest_ledgers_are_in_order() {
     }
     assert_eq!(contradictions(&consumer, &provider), []);
     assert_eq!(contradictions(&provider, &consumer), []);
-    // An empty ledger of the one party that all of this is with: what lives, or was bought, is missing there.
-    assert_eq!(kinds(&contradictions(&provider, &[])), [ProblemKind::Missing]);
-    assert_eq!(kinds(&contradictions(&consumer, &[])), [ProblemKind::Missing, ProblemKind::Missing]);
-    assert_eq!(kinds(&contradictions(&[], &consumer)), [ProblemKind::Missing, ProblemKind::Missing]);
+}
+
+#[test]
+fn an_empty_ledger_contradicts_only_those_who_dealt_with_its_node() {
+    let (consumer, provider) = ledgers();
+    let (missing, empty) = (ProblemKind::Missing, &[]);
+    // Of the party that all of this is with: what lives, or was bought, is missing there.
+    assert_eq!(kinds(&contradictions_of(None, &provider, Some(id(C)), empty)), [missing]);
+    assert_eq!(kinds(&contradictions_of(None, &consumer, Some(id(P)), empty)), [missing, missing]);
+    assert_eq!(kinds(&contradictions_of(Some(id(P)), empty, None, &consumer)), [missing, missing]);
+    // Of somebody else, or of nobody knows whom, it says nothing of these contracts.
+    for (rows, own) in [(&provider, P), (&consumer, C)] {
+        assert_eq!(contradictions_of(Some(id(own)), rows, Some(id(7)), empty), []);
+        assert_eq!(contradictions_of(Some(id(7)), empty, Some(id(own)), rows), []);
+        assert_eq!((contradictions(rows, empty), contradictions(empty, rows)), (vec![], vec![]));
+    }
 }
 
 #[test]

@@ -115,14 +115,6 @@ impl Auditor {
         &self.violations
     }
 
-    /// Says whether two nodes were seen to have a contract with each other.
-    pub fn have_dealt(&self, one: usize, other: usize) -> bool {
-        let id = |node: usize| self.nodes.get(node).map(|node| node.id.as_str());
-        let (Some(one), Some(other)) = (id(one), id(other)) else { return false };
-        let mut contracts = self.agreed.values().map(|(_, it)| (it.buyer.as_str(), it.seller.as_str()));
-        contracts.any(|parties| parties == (one, other) || parties == (other, one))
-    }
-
     /// Says whether anything is so that may not stay so, and would be found if it did.
     pub fn is_waiting(&self) -> bool {
         !self.apart.is_empty()

@@ -362,34 +362,28 @@ async fn end_and_audit(eyes: &Eyes<'_>, nodes: &mut [Node]) -> anyhow::Result<()
         }
     }
     let ledgers: Vec<PathBuf> = nodes.iter().map(|node| node.dir().join("ledger")).collect();
-    let mut contracts = Vec::new();
     for (node, ledger) in ledgers.iter().enumerate() {
-        contracts.push(audited(eyes, node, ledger, None).await?);
+        audited(eyes, node, ledger, None).await?;
     }
     for (node, ledger) in ledgers.iter().enumerate() {
-        for (other, against) in ledgers.iter().enumerate().filter(|(other, _)| *other != node) {
-            // A ledger without contracts does not tell whose it is, and would be taken for that of whomever all of the
-            // other's are with: it is held against those alone with whom its node was seen to deal.
-            let has = |node: usize| contracts.get(node).is_some_and(|count| *count > 0);
-            if has(node) && has(other) || eyes.auditor().have_dealt(node, other) {
-                audited(eyes, node, ledger, Some(against)).await?;
-            }
+        for (_, against) in ledgers.iter().enumerate().filter(|(other, _)| *other != node) {
+            audited(eyes, node, ledger, Some(against)).await?;
         }
     }
     Ok(())
 }
 
-/// Audits a ledger, and returns how many contracts it has.
-async fn audited(eyes: &Eyes<'_>, node: usize, ledger: &Path, against: Option<&PathBuf>) -> anyhow::Result<usize> {
+/// Audits a ledger, alone or against another.
+async fn audited(eyes: &Eyes<'_>, node: usize, ledger: &Path, against: Option<&PathBuf>) -> anyhow::Result<()> {
     let (ledger, other) = (ledger.to_owned(), against.cloned());
     let report = tokio::task::spawn_blocking(move || audit::audit(&ledger, other.as_deref())).await?;
     let against = against.map(|other| format!("against {}: ", other.display())).unwrap_or_default();
     match report {
-        Ok(report) if report.ok => return Ok(report.contracts),
+        Ok(report) if report.ok => {}
         Ok(report) => eyes.find("audit", node, format!("{against}{}", report.problems.join("; "))),
         Err(error) => eyes.find("audit", node, format!("{against}{error:#}")),
     }
-    Ok(0)
+    Ok(())
 }
 
 /// Leaves what the daemons wrote where it is, and says where.
