@@ -107,6 +107,10 @@ hex_id! {
     DomainKey, 32, "a domain key of 64 hexadecimal digits"
 }
 hex_id! {
+    /// The id of a federation of domains: the digest of the proposal that created it.
+    FederationId, 32, "a federation id of 64 hexadecimal digits"
+}
+hex_id! {
     /// The id of a flavour, the same for as long as it is offered.
     FlavourId, 16, "a flavour id of 32 hexadecimal digits"
 }

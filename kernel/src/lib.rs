@@ -12,7 +12,7 @@ mod resources;
 mod time;
 
 pub use id::{
-    AllocationId, AskId, ContractId, Digest, DomainKey, FlavourId, IntentId, Key, NodeId, ParseIdError, QueryId,
+    AllocationId, AskId, ContractId, Digest, DomainKey, FederationId, FlavourId, IntentId, Key, NodeId, ParseIdError, QueryId,
     RequestId, Ticket,
 };
 pub use manager::{Manager, Wake};

@@ -7,6 +7,7 @@
 mod capacity;
 mod fabric;
 mod flavour;
+mod governance;
 mod message;
 mod signed;
 
@@ -37,6 +38,10 @@ pub const MAX_SUPERNODES: usize = 64;
 pub const MAX_REVOKED: usize = 2048;
 /// The most members that a newcomer is told of.
 pub const MAX_PEERS: usize = 256;
+/// The most members of a federation.
+pub const MAX_MEMBERS: usize = 512;
+/// The most decisions that a proposal may build on directly.
+pub const MAX_PARENTS: usize = 64;
 /// The most partners in one message.
 pub const MAX_PARTNERS: usize = 64;
 /// The most groups of a capacity digest: more than are made here, so that others may say more.

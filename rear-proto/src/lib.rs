@@ -9,6 +9,7 @@ pub mod contract;
 pub mod door;
 pub mod fabric;
 pub mod flavour;
+pub mod governance;
 pub mod local;
 pub mod membership;
 pub mod message;
