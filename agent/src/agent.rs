@@ -20,6 +20,9 @@ use crate::{
 /// The most questions of either kind that wait for their answers: more than there are peers to ask at once by far.
 const MAX_QUESTIONS: usize = 65_536;
 
+/// How many managers there are.
+const MANAGERS: usize = 7;
+
 /// What one event led to.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -50,11 +53,29 @@ pub struct Managers {
     pub federation: federation::Manager,
 }
 
+impl Managers {
+    /// Returns when one of them wakes; they are numbered as [`owner`] does.
+    fn next_wake(&self, number: usize) -> Option<Wake> {
+        match number {
+            0 => self.orchestrator.next_wake(),
+            1 => self.rear.next_wake(),
+            2 => self.discovery.next_wake(),
+            3 => self.contract.next_wake(),
+            4 => self.network.next_wake(),
+            5 => self.vfabric.next_wake(),
+            _ => self.federation.next_wake(),
+        }
+    }
+}
+
 /// A node's whole mind.
 #[derive(Debug)]
 pub struct Agent {
     managers: Managers,
     boxes: Boxes,
+    /// When each manager wakes, and which of that may have changed: so that whoever asks need not ask all of them.
+    wakes: [Option<Wake>; MANAGERS],
+    changed: [bool; MANAGERS],
     stories: Stories,
     /// Questions to other nodes that wait for their answers.
     asks: BTreeMap<AskId, Asked>,
@@ -94,6 +115,7 @@ impl Boxes {
     }
 }
 
+/// Numbers the managers.
 const fn owner(mail: &Mail) -> u8 {
     match mail {
         Mail::Orchestrator(_) => 0,
@@ -122,6 +144,8 @@ impl Agent {
         Self {
             managers,
             boxes: Boxes::default(),
+            wakes: [None; MANAGERS],
+            changed: [true; MANAGERS],
             stories: Stories::new(me, identity.role),
             asks: BTreeMap::new(),
             next_ask: 0,
@@ -159,6 +183,7 @@ impl Agent {
     ///
     /// `starts` counts how often this node has started, this time included.
     pub fn start(&mut self, now: Time, starts: u32) -> Batch {
+        self.changed = [true; MANAGERS];
         let mut batch = Batch::default();
         // Who can be asked for credentials goes first, who rests on others last.
         let mut effects = Vec::new();
@@ -193,27 +218,26 @@ impl Agent {
 
     /// Returns when there is something to do without any event, and what.
     pub fn next_wake(&self) -> Option<Wake> {
-        let Managers { orchestrator, rear, discovery, contract, network, vfabric, federation } = &self.managers;
-        [
-            orchestrator.next_wake(),
-            rear.next_wake(),
-            discovery.next_wake(),
-            contract.next_wake(),
-            network.next_wake(),
-            vfabric.next_wake(),
-            federation.next_wake(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        debug_assert!((0..MANAGERS).all(|number| self.wakes[number] == self.managers.next_wake(number)));
+        self.wakes.iter().flatten().min().copied()
+    }
+
+    /// Asks the managers that something has happened to when they wake.
+    fn plan_wakes(&mut self) {
+        for number in 0..MANAGERS {
+            if std::mem::take(&mut self.changed[number]) {
+                self.wakes[number] = self.managers.next_wake(number);
+            }
+        }
     }
 
     /// Does what is due.
     pub fn wake(&mut self, now: Time) -> Batch {
         /// Wakes one manager where its time has come, and routes what it asks for.
         macro_rules! wake {
-            ($batch:ident, $($manager:ident),*) => {$(
-                if self.managers.$manager.next_wake().is_some_and(|(at, _)| at <= now) {
+            ($batch:ident, $($manager:ident $number:expr),*) => {$(
+                if self.wakes[$number].is_some_and(|(at, _)| at <= now) {
+                    self.changed[$number] = true;
                     let mut effects = Vec::new();
                     self.managers.$manager.wake(now, &mut effects);
                     self.settle(now, effects, route::$manager, &mut $batch);
@@ -221,7 +245,7 @@ impl Agent {
             )*};
         }
         let mut batch = Batch::default();
-        wake!(batch, federation, rear, discovery, contract, network, vfabric, orchestrator);
+        wake!(batch, federation 6, rear 1, discovery 2, contract 3, network 4, vfabric 5, orchestrator 0);
         self.close(now, batch)
     }
 
@@ -432,6 +456,7 @@ impl Agent {
             }};
         }
         while let Some(mail) = self.boxes.take() {
+            self.changed[usize::from(owner(&mail))] = true;
             match mail {
                 Mail::Orchestrator(input) => serve!(orchestrator, input),
                 Mail::Rear(input) => serve!(rear, input),
@@ -493,6 +518,7 @@ impl Agent {
     /// Runs to rest and adds to each reply the steps that were made for it.
     fn close(&mut self, now: Time, mut batch: Batch) -> Batch {
         self.run(now, &mut batch);
+        self.plan_wakes();
         for output in &mut batch.outputs {
             match output {
                 Output::Reply { ticket, reply } => reply.steps = self.stories.served(*ticket),
