@@ -14,7 +14,7 @@ use crate::{
     record::{Going, IntentRecord, LeavingRecord, ReplicaRecord},
     story::{Steps, Told},
     turn::{Owner, Turn},
-    view::{IntentView, Phase, Times},
+    view::{IntentView, Phase, Times, WorkloadView},
 };
 
 /// An intent, and all that was asked for it.
@@ -278,14 +278,24 @@ impl Life {
             phase: self.phase(),
             reason: self.reason.clone(),
             story: self.steps.story(me),
-            workloads: self.replicas.iter().map(Replica::view).collect(),
+            workloads: self.workloads(),
             times: self.times(),
             steps,
         }
     }
 
+    /// Returns the replicas, as they are shown.
+    pub(crate) fn workloads(&self) -> Vec<WorkloadView> {
+        self.replicas.iter().map(Replica::view).collect()
+    }
+
+    /// Returns why it is in its phase, where that needs a reason.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+
     /// Returns the times of the phases that are over for every replica.
-    fn times(&self) -> Times {
+    pub(crate) fn times(&self) -> Times {
         if self.times.running.is_some() {
             return self.times;
         }

@@ -11,7 +11,7 @@ use crate::{
     life::Life,
     mail::{Effect, Input},
     turn::{Requests, Timer, Turn},
-    view::IntentView,
+    view::{IntentView, Times, WorkloadView},
 };
 
 /// Keeps the intents of a node.
@@ -78,6 +78,22 @@ impl Manager {
     pub fn phase(&self, id: &IntentId) -> Option<crate::Phase> {
         let deleted = || self.deleted.iter().rev().find(|view| view.id == *id).map(|view| view.phase);
         self.lives.get(id).map(|life| life.phase()).or_else(deleted)
+    }
+
+    /// Returns what [`intent`](Self::intent) says of an intent's replicas, at less cost.
+    pub fn workloads(&self, id: &IntentId) -> Vec<WorkloadView> {
+        let deleted = || self.deleted.iter().rev().find(|view| view.id == *id).map(|view| view.workloads.clone());
+        self.lives.get(id).map(|life| life.workloads()).or_else(deleted).unwrap_or_default()
+    }
+
+    /// Returns when each phase of an intent was over, and why it is in its phase: what [`intent`](Self::intent) says of
+    /// both, at less cost.
+    pub fn times(&self, id: &IntentId) -> Option<(Times, Option<&str>)> {
+        let deleted = || {
+            let view = self.deleted.iter().rev().find(|view| view.id == *id)?;
+            Some((view.times, view.reason.as_deref()))
+        };
+        self.lives.get(id).map(|life| (life.times(), life.reason())).or_else(deleted)
     }
 
     /// Returns the request of a replica that has a place: the first, or the first of that workload or replica.

@@ -217,7 +217,7 @@ impl Meter {
     /// Looks whether the intent that was handed to a mind was turned away.
     fn answered_at_the_door(&mut self, world: &World, node: NodeNo, intent: IntentId, batch: &Batch) {
         self.at_the_door = None;
-        let taken = world.managers(node).is_some_and(|it| it.orchestrator.intent(&intent).is_some());
+        let taken = world.managers(node).is_some_and(|it| it.orchestrator.phase(&intent).is_some());
         let refusal = batch.outputs.iter().find_map(|output| match output {
             Output::Respond { result: Err(refusal), .. } => Some(refusal.code()),
             _ => None,
@@ -232,16 +232,17 @@ impl Meter {
         if !self.fates.is_open(intent) {
             return;
         }
-        let Some(view) = world.managers(node).and_then(|managers| managers.orchestrator.intent(intent)) else { return };
-        if view.times.running.is_some() {
+        let Some(it) = world.managers(node).map(|managers| &managers.orchestrator) else { return };
+        let Some((times, reason)) = it.times(intent) else { return };
+        if times.running.is_some() {
             if let Some(came) = self.fates.ran(intent) {
                 self.count_fate(Fate::Ran, came);
                 let took = u32::try_from(world.age().0.saturating_sub(came.at)).unwrap_or(u32::MAX);
                 let at = self.bucket_of(came.at);
                 into(&mut self.to_running, at, took);
             }
-        } else if view.phase == Phase::Failed {
-            self.ended(intent, Why::of(view.reason.as_deref().unwrap_or_default()));
+        } else if it.phase(intent) == Some(Phase::Failed) {
+            self.ended(intent, Why::of(reason.unwrap_or_default()));
         }
     }
 

@@ -94,8 +94,8 @@ impl Liveness {
         let Some(followed) = self.intents.get(intent).filter(|it| !it.deleted && it.due.is_some()) else {
             return Ok(());
         };
-        let view = world.managers(followed.node).and_then(|managers| managers.orchestrator.intent(intent));
-        let gone = view.and_then(|view| view.workloads.into_iter().find(|workload| workload.status == "Gone"));
+        let workloads = world.managers(followed.node).map(|managers| managers.orchestrator.workloads(intent));
+        let gone = workloads.into_iter().flatten().find(|workload| workload.status == "Gone");
         gone.map_or(Ok(()), |workload| {
             wrong(
                 "liveness",
