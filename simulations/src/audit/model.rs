@@ -3,7 +3,7 @@
 //! Of each flavour, what its node has taken is at least what it has promised and not ended, and at most that with what
 //! has ended lately and what runs there for itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use agent::{Batch, Managers, Output};
 use kernel::{ContractId, FlavourId, Key, NodeId, Resource, Resources, Span, Time};
@@ -23,6 +23,10 @@ const LAPSED_WITHIN: Span = Span::secs(3);
 #[derive(Debug)]
 pub(super) struct Model {
     nodes: Vec<BTreeMap<(NodeId, Key), Promise>>,
+    /// Nodes of which something has changed since the last sweep, or will by time alone: the others need not be looked at.
+    stirred: BTreeSet<NodeNo>,
+    /// When what has ended at a node is forgotten, by the world's time.
+    lapsing: BTreeSet<(Time, NodeNo)>,
 }
 
 /// A promise of a part of a flavour.
@@ -40,12 +44,14 @@ struct Promise {
 
 impl Model {
     pub(super) fn new(nodes: usize) -> Self {
-        Self { nodes: std::iter::repeat_with(BTreeMap::new).take(nodes).collect() }
+        let nodes = std::iter::repeat_with(BTreeMap::new).take(nodes).collect();
+        Self { nodes, stirred: BTreeSet::new(), lapsing: BTreeSet::new() }
     }
 
     /// A node has come to life: what it decided and had not synced was never promised.
     pub(super) fn born(&mut self, world: &World, node: NodeNo) {
         let disk = world.disk(node);
+        self.stirred.insert(node);
         self.nodes[node as usize].retain(|(buyer, key), promise| match promise.contract {
             Some(contract) => disk.contains_key(&(Table::Contracts, contract.0.to_vec())),
             None => disk.contains_key(&(Table::Reservations, [buyer.as_bytes(), key.as_bytes()].concat())),
@@ -60,7 +66,11 @@ impl Model {
             }
         }
         let touched = |table| batch.rows.iter().any(|row| row.table == table);
+        if touched(Table::Flavours) {
+            self.stirred.insert(node);
+        }
         if touched(Table::Contracts) || touched(Table::Allocations) || touched(Table::Reservations) {
+            self.stirred.insert(node);
             self.end(world, node);
             return self.check(world, node);
         }
@@ -84,6 +94,7 @@ impl Model {
         let own = world.managers(node).is_some_and(|it| it.rear.books().any(|book| book.flavour == order.flavour));
         // A repeat of an answer that was given long ago promises nothing anew.
         if own && until > now {
+            self.stirred.insert(node);
             let promise = Promise { flavour: order.flavour, part: order.partition, contract, until, ended: None };
             let before = self.nodes[node as usize].insert((order.buyer, order.key), promise);
             let ended = before.filter(|before| before.contract == contract).and_then(|before| before.ended);
@@ -100,6 +111,7 @@ impl Model {
         for ((buyer, key), promise) in &mut self.nodes[node as usize] {
             if promise.ended.is_none() && !stands(managers, buyer, key, promise, clock) {
                 promise.ended = Some(now);
+                self.lapsing.insert((now + ENDED_WITHIN, node));
             }
         }
         self.nodes[node as usize].retain(|_, it| it.ended.is_none_or(|ended| now.since(ended) <= ENDED_WITHIN));
@@ -139,11 +151,19 @@ impl Model {
 
     /// What time alone ends.
     pub(super) fn sweep(&mut self, world: &World) -> Checked {
-        for node in 0..world.count() {
+        while let Some(&at) = self.lapsing.first().filter(|(at, _)| *at < world.now()) {
+            self.lapsing.remove(&at);
+            self.stirred.insert(at.1);
+        }
+        for node in std::mem::take(&mut self.stirred) {
             if !self.nodes[node as usize].is_empty() && world.managers(node).is_some() {
                 self.end(world, node);
                 self.check(world, node)?;
                 self.check_holds(world, node)?;
+            }
+            // Of a hold it is time that says when it ought to be over.
+            if self.nodes[node as usize].values().any(|it| it.contract.is_none() && it.ended.is_none()) {
+                self.stirred.insert(node);
             }
         }
         Ok(())
