@@ -26,6 +26,7 @@ mod catalogues;
 mod charter;
 pub mod config;
 pub mod genesis;
+pub mod governance;
 mod invitations;
 pub mod mail;
 mod manager;
