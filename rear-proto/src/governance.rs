@@ -57,6 +57,8 @@ impl std::str::FromStr for Policy {
     type Err = ParsePolicyError;
 
     fn from_str(text: &str) -> Result<Self, ParsePolicyError> {
+        // Some call the first one so.
+        let text = if text.eq_ignore_ascii_case("OneVote") { Self::OneVoteVeto.name() } else { text };
         let same = |policy: &Self| policy.name().eq_ignore_ascii_case(text);
         Self::ALL.into_iter().find(same).ok_or_else(|| ParsePolicyError(text.chars().take(80).collect()))
     }

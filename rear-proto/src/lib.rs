@@ -13,6 +13,7 @@ pub mod governance;
 pub mod local;
 pub mod membership;
 pub mod message;
+pub mod operator;
 pub mod partition;
 pub mod partner;
 pub mod price;
