@@ -195,6 +195,8 @@ pub fn check_exposed(
 #[derive(Debug, Default)]
 pub struct Queries {
     answered: BTreeMap<QueryId, NodeId>,
+    /// Those of before the last turn.
+    before: BTreeMap<QueryId, NodeId>,
 }
 
 impl Queries {
@@ -203,11 +205,17 @@ impl Queries {
     /// # Errors
     /// When it was before, to another asker.
     pub fn answer(&mut self, query: QueryId, asker: NodeId) -> Result<(), Violation> {
-        let first = *self.answered.entry(query).or_insert(asker);
+        let known = self.before.get(&query).copied();
+        let first = *self.answered.entry(query).or_insert(known.unwrap_or(asker));
         if first == asker {
             return Ok(());
         }
         Err(Violation { number: 9, what: format!("query {query} of {first} is answered to {asker}, too") })
+    }
+
+    /// Forgets those that were not asked since the last turn but one: no question goes round for long.
+    pub fn turn(&mut self) {
+        self.before = std::mem::take(&mut self.answered);
     }
 }
 

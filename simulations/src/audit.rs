@@ -22,6 +22,7 @@ mod model;
 mod parties;
 mod promises;
 mod quiet;
+mod recent;
 mod removals;
 
 use std::collections::BTreeMap;
@@ -35,7 +36,8 @@ use rear::Book;
 use rear_proto::{Answer, Request, Table};
 
 use self::{
-    borders::Borders, liveness::Liveness, model::Model, parties::Parties, promises::Promises, removals::Removals,
+    borders::Borders, liveness::Liveness, model::Model, parties::Parties, promises::Promises, recent::Turns,
+    removals::Removals,
 };
 use crate::{
     observe::{Observer, Seen},
@@ -74,6 +76,7 @@ pub struct Auditor {
     liveness: Liveness,
     removals: Removals,
     next_sweep: Time,
+    turns: Turns,
 }
 
 /// What is checked of one node by itself.
@@ -113,6 +116,7 @@ impl Auditor {
             liveness: Liveness::new(scenario),
             removals: Removals::default(),
             next_sweep: Time::default(),
+            turns: Turns::default(),
         }
     }
 
@@ -160,6 +164,11 @@ impl Auditor {
                 return quiet::check(world, &self.parties, &self.model);
             }
             Seen::Coming { .. } | Seen::Sent { .. } | Seen::Healed => {}
+        }
+        if self.turns.due(world.now()) {
+            self.nodes.iter_mut().for_each(|node| node.queries.turn());
+            self.promises.turn(world.now());
+            self.parties.turn();
         }
         if world.now() >= self.next_sweep {
             self.next_sweep = world.now() + SWEEP;

@@ -7,7 +7,7 @@ use contract::ContractView;
 use kernel::{ContractId, Digest, Key, NodeId, Span, Time};
 use rear_proto::{Table, local::Side};
 
-use super::{Checked, wrong};
+use super::{Checked, recent::Recent, wrong};
 use crate::{
     plan::{Act, NodeNo},
     world::World,
@@ -20,13 +20,13 @@ const SLACK: Span = Span::secs(3);
 #[derive(Debug, Default)]
 pub(super) struct Parties {
     /// What was agreed over each order, and who had it first.
-    agreed: BTreeMap<(NodeId, Key), (Digest, NodeNo)>,
+    agreed: Recent<(NodeId, Key), (Digest, NodeNo)>,
     /// Contracts that live at somebody, and who has them.
     live: BTreeMap<ContractId, BTreeSet<NodeNo>>,
     /// Since when something that takes two is there at one node only, by the world's time.
     apart: BTreeMap<(NodeNo, ContractId, Apart), Time>,
     /// What each contract backs, at its relay.
-    fronts: BTreeMap<Digest, ContractId>,
+    fronts: Recent<Digest, ContractId>,
     /// Nodes of which nothing is said: they lie, or forgot.
     outlaws: BTreeSet<NodeNo>,
     /// Whether a clock was ever off.
@@ -68,6 +68,13 @@ impl Parties {
         self.apart.retain(|(at, contract, _), _| *at != node && !has(contract));
     }
 
+    /// Forgets what ended long ago.
+    pub(super) fn turn(&mut self) {
+        let lives = |digest: &Digest| self.live.contains_key(&ContractId::from(*digest));
+        self.agreed.turn(|_, (digest, _)| lives(digest));
+        self.fronts.turn(|back, _| lives(back));
+    }
+
     /// A node is down: what it was party to ends at the other within a lease.
     pub(super) fn died(&mut self, node: NodeNo) {
         self.apart.retain(|(at, ..), _| *at != node);
@@ -98,7 +105,7 @@ impl Parties {
                 continue;
             };
             if !self.outlaws.contains(&node) {
-                let (digest, _) = *self.agreed.entry((contract.buyer, contract.key)).or_insert((contract.digest, node));
+                let (digest, _) = *self.agreed.or_insert((contract.buyer, contract.key), (contract.digest, node));
                 if digest != contract.digest && !self.is_outlaw(world, &contract) {
                     let detail =
                         format!("order {}: one contract is {digest}, another {}", contract.key, contract.digest);

@@ -6,7 +6,11 @@ use agent::{Batch, Output};
 use kernel::{ContractId, Digest, Key, NodeId, Span, Ticket, Time};
 use rear_proto::{Answer, Order, Request, Table};
 
-use super::{Checked, wrong};
+use super::{
+    Checked,
+    recent::{Recent, TURN},
+    wrong,
+};
 use crate::{
     plan::{Act, NodeNo},
     world::World,
@@ -18,15 +22,15 @@ const USED_WITHIN: Span = Span::millis(500);
 /// What was promised.
 #[derive(Debug, Default)]
 pub(super) struct Promises {
-    held: BTreeMap<(NodeId, Key), Digest>,
-    signed: BTreeMap<(NodeId, Key), Digest>,
-    renewed: BTreeMap<(Digest, u32), Digest>,
+    held: Recent<(NodeId, Key), Digest>,
+    signed: Recent<(NodeId, Key), Digest>,
+    renewed: Recent<(Digest, u32), Digest>,
     /// Which order each RELEASE is about.
     releases: BTreeMap<(NodeNo, Ticket), (NodeId, Key)>,
     /// Which order was sent under each key.
-    ordered: BTreeMap<(NodeId, Key), Digest>,
+    ordered: Recent<(NodeId, Key), Digest>,
     /// Until when each contract was promised at first, by its seller's clock, and by how much each renewal makes it longer.
-    terms: BTreeMap<Digest, (Time, BTreeMap<u32, Span>)>,
+    terms: Recent<Digest, (Time, BTreeMap<u32, Span>)>,
     /// Until when each contract must be in use, by the world's time, at its seller.
     unused: BTreeSet<(Time, ContractId, NodeNo)>,
     /// What each node has decided to promise, and has not said yet: when it dies, nobody will hear of it.
@@ -48,7 +52,7 @@ impl Promises {
             && !self.forgetful.contains(&from)
         {
             let digest = reserve.order.digest();
-            let before = *self.ordered.entry(name(&order)).or_insert(digest);
+            let before = *self.ordered.or_insert(name(&order), digest);
             if before != digest {
                 return wrong(
                     "idempotency",
@@ -98,8 +102,8 @@ impl Promises {
                         return wrong("price", node, detail);
                     }
                     let ends = contract.start + contract.term;
-                    self.terms.entry(signed.digest()).or_insert_with(|| (ends, BTreeMap::new()));
-                    if !self.signed.contains_key(&name(&order)) {
+                    self.terms.or_insert(signed.digest(), (ends, BTreeMap::new()));
+                    if self.signed.get(&name(&order)).is_none() {
                         let due = world.now() + contract.activate_within + USED_WITHIN;
                         self.unused.insert((due, signed.digest().into(), node));
                     }
@@ -151,6 +155,17 @@ impl Promises {
         Ok(())
     }
 
+    /// Forgets what was promised long ago, but for the terms of what may live.
+    pub(super) fn turn(&mut self, now: Time) {
+        self.held.turn(|_, _| false);
+        self.signed.turn(|_, _| false);
+        self.renewed.turn(|_, _| false);
+        self.ordered.turn(|_, _| false);
+        let end = |(end, longer): &(Time, BTreeMap<u32, Span>)| longer.values().fold(*end, |end, term| end + *term);
+        // Sellers' clocks may be off, by less than that.
+        self.terms.turn(|_, term| end(term) + TURN > now);
+    }
+
     /// A contract that nobody uses in time is over.
     pub(super) fn sweep(&mut self, world: &World) -> Checked {
         while let Some(&(due, id, node)) = self.unused.first().filter(|(due, ..)| *due <= world.now()) {
@@ -191,7 +206,7 @@ impl Promises {
                 let order = signed.claimed().and_then(|reserved| reserved.order.claimed());
                 order.is_none_or(|order| {
                     let key = [order.buyer.as_bytes(), order.key.as_bytes()].concat();
-                    is_kept(Table::Reservations, key) || self.held.contains_key(&name(&order))
+                    is_kept(Table::Reservations, key) || self.held.get(&name(&order)).is_some()
                 })
             }
             Answer::Renewed(signed) => {
