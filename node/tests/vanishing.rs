@@ -11,7 +11,7 @@ mod support;
 use std::process::Stdio;
 
 use node::sandbox::Node;
-use support::{available, borders::Borders, nothing_left, offer, page, restored, running, submit, text};
+use support::{available, borders::Borders, fetch, nothing_left, offer, page, restored, rows, running, submit, text};
 
 /// Clocks of a second, and what goes with them.
 const SECOND: &str = r#"
@@ -122,7 +122,7 @@ async fn walk(victim: Party) {
     domains.ready().await;
     let id = submit(&domains.c, &page(&domains.sandbox, "last")).await;
     let intent = running(&domains.c, &id).await;
-    assert!(support::fetch(&intent).await.unwrap().contains("beta"), "{:#}", text(&intent, "reason"));
+    assert!(fetch(&intent).await.unwrap().contains("beta"), "{:#}", text(&intent, "reason"));
     domains.c.expect(&["delete", &id, "--wait"]).await.unwrap();
     domains.audited().await;
 }
@@ -145,4 +145,46 @@ async fn the_providers_supernode_may_vanish_at_any_step() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_provider_may_vanish_at_any_step() {
     walk(Party::P).await;
+}
+
+/// Clocks of an hour: whatever is put right is put right by being said.
+const HOUR: &str = r#"
+[contract]
+lease = "1h"
+[transport]
+ping-every = "1s"
+redial-most = "200ms"
+[vfabric]
+check-every = "1h"
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_of_the_four_restarts_the_page_is_back_under_the_same_contract_without_any_clock() {
+    let mut domains = Borders::new(&offer("4", "4Gi", 32), HOUR).await;
+    let id = submit(&domains.c, &page(&domains.sandbox, "page")).await;
+    running(&domains.c, &id).await;
+    let contracts = async |node: &Node| {
+        let active = |table: &serde_json::Value| rows(table).iter().all(|contract| contract["state"] == "Active");
+        let table = node.until("/v1/contracts", active).await.unwrap();
+        rows(&table).iter().map(|contract| text(contract, "digest").to_owned()).collect::<Vec<_>>()
+    };
+    let agreed = contracts(&domains.p).await;
+    for victim in [Party::P, Party::SP, Party::SC, Party::C] {
+        let dying = node(&mut domains, victim);
+        dying.kill().await.unwrap();
+        dying.start().await.unwrap();
+        let back = tokio::time::timeout(std::time::Duration::from_secs(60), async {
+            loop {
+                // The port may be another after a restart of the consumer.
+                let intent = domains.c.follow(&id, |intent| intent["phase"] == "Running").await.unwrap();
+                if fetch(&intent).await.is_ok_and(|page| page.contains("beta")) {
+                    break;
+                }
+            }
+        });
+        assert!(back.await.is_ok(), "{victim:?}\n{}", domains.p.log());
+        assert_eq!(contracts(&domains.p).await, agreed, "{victim:?}");
+    }
+    domains.c.expect(&["delete", &id, "--wait"]).await.unwrap();
+    domains.audited().await;
 }
