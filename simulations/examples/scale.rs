@@ -1,7 +1,9 @@
 //! Measures how what an intent costs, and what nothing costs, grows with nodes and with domains.
 //!
-//! `cargo run --release -p simulations --example scale -- [FILE] [--few | --default] [--most-nodes N] [--most-domains N]`
+//! `cargo run --release -p simulations --example scale -- [FILE] [--only NAME]… [--most-nodes N] [--most-domains N]
+//! [--seeds N] [--patience S]`
 //!
+//! Its parts are `default`, `few`, `with`, `without` and `sparse`; each figure is the mean over the seeds.
 //! Each world runs in a process of its own, so that its memory is its own; `--world …` is such a process. A world runs
 //! twice, with intents and without: what intents cost is the difference. Nobody audits it, so that minds are measured.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::cast_precision_loss, missing_docs)]
@@ -25,9 +27,11 @@ const QUIET: u64 = 30;
 const RATE: f64 = 2.0;
 /// The most memory that a world may take, in KiB.
 const MEMORY: u64 = 12 << 20;
-/// How many seconds of processor a world may take; the next larger one is not tried when this much is likely.
+/// How many seconds of processor a world may take, unless told otherwise; the next larger one is not tried when this much
+/// is likely.
 const PATIENCE: f64 = 60.0;
-const SEED: u64 = 1;
+/// With how many seeds each world runs, unless told otherwise.
+const SEEDS: u64 = 3;
 
 /// A world to measure.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -38,7 +42,10 @@ struct Size {
     digests: bool,
     /// Whether each node keeps few connections, and not as many as it does by default.
     few: bool,
+    /// How many partners each domain has at least; all others where it is 0.
+    partners: u32,
     load: bool,
+    seed: u64,
 }
 
 impl Size {
@@ -47,12 +54,14 @@ impl Size {
     /// With one domain: half of the nodes offer, and intents come to those that do not, so that each has to find another
     /// node. With several: one in four has large machines, and the intents of all others fit on those alone.
     fn scenario(self) -> Scenario {
-        let Self { domains, nodes, digests, few, load } = self;
+        let Self { domains, nodes, digests, few, partners, load, seed: _ } = self;
         let mut text = format!(
             "# A world of some size.\nlength = \"{LENGTH}s\"\nquiet = \"{QUIET}s\"\nsigning = \"cheap\"\nwire = \"values\"\n"
         );
         if domains > 1 {
-            text.push_str("partners = \"all\"\n");
+            let all = partners == 0 || partners >= domains;
+            let said = if all { "\"all\"".to_owned() } else { format!("{{ drawn = {partners} }}") };
+            let _ = writeln!(text, "partners = {said}");
         }
         let _ = writeln!(text, "[settings]\ndiscovery = {{ digests = {digests} }}");
         // All join at once, which is more invitations than an issuer has by default.
@@ -83,7 +92,7 @@ impl Size {
     }
 
     fn plan(self, scenario: &Scenario) -> Plan {
-        let mut plan = Plan::new(scenario, SEED, &Trim::default()).unwrap();
+        let mut plan = Plan::new(scenario, self.seed, &Trim::default()).unwrap();
         // Who has room at home asks nobody.
         let poor = |plan: &Plan, domain| {
             let nodes = (0..).zip(&plan.nodes);
@@ -108,7 +117,7 @@ fn world(size: Size) -> Value {
     let scenario = size.scenario();
     let empty = memory("VmRSS");
     let (wall, before) = (Stopwatch::start(), processor());
-    let mut world = World::new(&scenario, size.plan(&scenario), SEED).unwrap();
+    let mut world = World::new(&scenario, size.plan(&scenario), size.seed).unwrap();
     let meter = Rc::new(RefCell::new(Meter::new(world.plan())));
     world.add_observer(Box::new(Rc::clone(&meter)));
     while world.run(world.begun(), u64::MAX) {}
@@ -152,15 +161,27 @@ fn memory(name: &str) -> u64 {
 
 /// Runs a world in a process of its own; says why where it can't.
 fn apart(size: Size) -> Result<Value, String> {
-    let Size { domains, nodes, digests, few, load } = size;
+    let Size { domains, nodes, digests, few, partners, load, seed } = size;
     let me = std::env::current_exe().unwrap();
-    let call = format!("ulimit -v {MEMORY}; exec \"$0\" --world {domains} {nodes} {digests} {few} {load}");
+    let call =
+        format!("ulimit -v {MEMORY}; exec \"$0\" --world {domains} {nodes} {digests} {few} {partners} {load} {seed}");
     let out = Command::new("sh").arg("-c").arg(call).arg(me).output().unwrap();
     if !out.status.success() {
         let said = String::from_utf8_lossy(&out.stderr).lines().last().unwrap_or("nothing").to_owned();
         return Err(said);
     }
     serde_json::from_slice(&out.stdout).map_err(|error| error.to_string())
+}
+
+/// Runs a world with each seed, and returns the mean of each figure.
+fn with_seeds(size: Size, seeds: u64) -> Result<Value, String> {
+    let runs: Vec<Value> = (1..=seeds).map(|seed| apart(Size { seed, ..size })).collect::<Result<_, _>>()?;
+    let names: Vec<String> = runs[0].as_object().unwrap().keys().cloned().collect();
+    let mean = |name: &str| {
+        let known: Vec<f64> = runs.iter().filter_map(|run| run[name].as_f64()).collect();
+        (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
+    };
+    Ok(names.into_iter().filter_map(|name| mean(&name).map(|mean| (name, json!(mean)))).collect())
 }
 
 /// A world with and without intents.
@@ -185,7 +206,8 @@ fn of_intents(value: &Value) -> f64 {
 }
 
 /// Runs worlds of growing size, until one is too large.
-fn sweep(sizes: &[u32], size: impl Fn(u32) -> Size, notes: &mut String) -> Vec<Pair> {
+fn sweep(sizes: &[u32], size: &dyn Fn(u32) -> Size, limits: (u64, f64), notes: &mut String) -> Vec<Pair> {
+    let (seeds, patience) = limits;
     let mut pairs: Vec<Pair> = Vec::new();
     for &x in sizes {
         let with = Size { load: true, ..size(x) };
@@ -196,13 +218,14 @@ fn sweep(sizes: &[u32], size: impl Fn(u32) -> Size, notes: &mut String) -> Vec<P
             };
             let steps = (f64::from(x) / b.x).ln() / (b.x / a.x).ln();
             let likely = cost(b) * (cost(b) / cost(a).max(1e-3)).powf(steps);
-            if likely > PATIENCE {
+            if likely > patience {
                 let _ = writeln!(notes, "- {with:?}: not tried, for it would take about {likely:.0} s of processor.");
                 break;
             }
         }
         eprintln!("{with:?}");
-        let both = apart(with).and_then(|loaded| Ok((loaded, apart(Size { load: false, ..with })?)));
+        let idle = || with_seeds(Size { load: false, ..with }, seeds);
+        let both = with_seeds(with, seeds).and_then(|loaded| Ok((loaded, idle()?)));
         match both {
             Ok((loaded, idle)) => {
                 eprintln!("  {loaded}\n  {idle}");
@@ -284,7 +307,7 @@ fn short(value: f64) -> String {
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    if let [flag, domains, nodes, digests, few, load] = args.as_slice()
+    if let [flag, domains, nodes, digests, few, partners, load, seed] = args.as_slice()
         && flag == "--world"
     {
         let size = Size {
@@ -292,37 +315,56 @@ fn main() {
             nodes: nodes.parse().unwrap(),
             digests: digests.parse().unwrap(),
             few: few.parse().unwrap(),
+            partners: partners.parse().unwrap(),
             load: load.parse().unwrap(),
+            seed: seed.parse().unwrap(),
         };
         println!("{}", world(size));
         return;
     }
-    let most = |flag: &str, usual: u32| {
-        let at = args.iter().position(|arg| arg == flag);
-        at.and_then(|at| args.get(at + 1)).map_or(usual, |value| value.parse().unwrap())
-    };
-    let sizes = |of: &[u32], most: u32| of.iter().copied().filter(|it| *it <= most).collect::<Vec<_>>();
-    let mut notes = String::new();
-    let nodes = sizes(&[10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000], most("--most-nodes", 100_000));
-    let one = |few| move |nodes| Size { domains: 1, nodes, digests: true, few, load: true };
-    // `--default` leaves out the worlds of few connections, `--few` all others.
-    let has = |flag: &str| args.iter().any(|arg| arg == flag);
-    let nodes_of = |flag: &str| if has(flag) { Vec::new() } else { nodes.clone() };
-    let by_nodes = sweep(&nodes_of("--few"), one(false), &mut notes);
-    let by_nodes_few = sweep(&nodes_of("--default"), one(true), &mut notes);
-    let domains =
-        if has("--few") { Vec::new() } else { sizes(&[3, 10, 30, 100, 300, 1000], most("--most-domains", 1000)) };
-    let of = |digests| move |domains| Size { domains, nodes: 5, digests, few: false, load: true };
-    let with = sweep(&domains, of(true), &mut notes);
-    let without = sweep(&domains, of(false), &mut notes);
-    let text = format!(
-        "## By nodes, in one domain\n\n{}\n## By nodes, in one domain, each with few connections\n\n{}\n## By domains, with digests\n\n{}\n## By domains, without digests\n\n{}\n## Not measured\n\n{}",
-        table("nodes", &by_nodes),
-        table("nodes", &by_nodes_few),
-        table("domains", &with),
-        table("domains", &without),
-        if notes.is_empty() { "Nothing was left out.\n" } else { &notes },
+    let given = |flag: &str| args.iter().position(|arg| arg == flag).and_then(|at| args.get(at + 1));
+    let most = |flag: &str, usual: u32| given(flag).map_or(usual, |value| value.parse().unwrap());
+    let limits = (
+        given("--seeds").map_or(SEEDS, |value| value.parse().unwrap()),
+        given("--patience").map_or(PATIENCE, |value| value.parse().unwrap()),
     );
+    let parts: Vec<&str> = args.windows(2).filter(|two| two[0] == "--only").map(|two| two[1].as_str()).collect();
+    let nodes = [10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000];
+    let domains = [3, 10, 30, 100, 300, 1000];
+    let size = Size { domains: 1, nodes: 5, digests: true, few: false, partners: 0, load: true, seed: 1 };
+    let of_nodes = |few| move |nodes| Size { nodes, few, ..size };
+    let of_domains = |digests, partners| move |domains| Size { domains, digests, partners, ..size };
+    let (most_nodes, most_domains) = (most("--most-nodes", 100_000), most("--most-domains", 1000));
+    let (mut notes, mut text) = (String::new(), String::new());
+    let mut part = |name: &str, title: &str, first: &str, sizes: &[u32], most: u32, of: &dyn Fn(u32) -> Size| {
+        if !parts.is_empty() && !parts.contains(&name) {
+            return;
+        }
+        let sizes: Vec<u32> = sizes.iter().copied().filter(|it| *it <= most).collect();
+        let pairs = sweep(&sizes, of, limits, &mut notes);
+        let _ = writeln!(text, "## {title}\n\n{}", table(first, &pairs));
+    };
+    part("default", "By nodes, in one domain", "nodes", &nodes, most_nodes, &of_nodes(false));
+    part("few", "By nodes, in one domain, each with few connections", "nodes", &nodes, most_nodes, &of_nodes(true));
+    part("with", "By domains, all partners, with digests", "domains", &domains, most_domains, &of_domains(true, 0));
+    part(
+        "without",
+        "By domains, all partners, without digests",
+        "domains",
+        &domains,
+        most_domains,
+        &of_domains(false, 0),
+    );
+    part(
+        "sparse",
+        "By domains, each with 16 partners or a few more",
+        "domains",
+        &domains,
+        most_domains,
+        &of_domains(true, 16),
+    );
+    let notes = if notes.is_empty() { "Nothing was left out.\n" } else { &notes };
+    let _ = write!(text, "## Not measured\n\n{notes}");
     println!("{text}");
     if let Some(file) = args.first().filter(|arg| !arg.starts_with("--")) {
         fs::write(file, text).unwrap();
