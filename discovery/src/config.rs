@@ -45,7 +45,8 @@ pub struct Config {
     /// How many nodes a question of ours may pass at most; over 16, which is the protocol's own limit, counts as 16.
     ///
     /// A supernode, a partner's supernode and one that sells on are three; a price that has passed more hands than
-    /// that has had as many margins put on it.
+    /// that has had as many margins put on it. What one that sells on remembers of its partners counts as its own, so
+    /// an offer may have come further than a question goes.
     pub max_hops: u8,
     /// The shortest time that a supernode has before a second one is asked too.
     ///
