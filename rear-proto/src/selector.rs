@@ -137,69 +137,90 @@ impl Selector {
     /// # Errors
     /// The first filter that does not hold, and what the flavour has instead.
     pub fn check(&self, flavour: &Flavour, round_trip_ms: Option<u32>) -> Result<Fit, Mismatch> {
-        for filter in &self.filters {
-            filter.check(flavour, round_trip_ms)?;
+        self.fit(flavour, round_trip_ms).ok_or_else(|| self.mismatch(flavour, round_trip_ms))
+    }
+
+    /// Says why a flavour does not fit.
+    fn mismatch(&self, flavour: &Flavour, round_trip_ms: Option<u32>) -> Mismatch {
+        if let Some(filter) = self.filters.iter().find(|filter| !filter.holds(flavour, round_trip_ms)) {
+            return Mismatch { wanted: filter.to_string(), has: filter.has(flavour, round_trip_ms) };
         }
         let need = self.need();
-        let partition = partition::covering(flavour, &need)
-            .map_err(|refusal| Mismatch { wanted: format!("a partition of {need}"), has: refusal.text() })?;
+        let partition = match partition::covering(flavour, &need) {
+            Ok(partition) => partition,
+            Err(refusal) => return Mismatch { wanted: format!("a partition of {need}"), has: refusal.text() },
+        };
         if let Err(shortage) = flavour.available.holds(&partition) {
-            return Err(Mismatch { wanted: format!("a partition of {partition}"), has: shortage.to_string() });
+            return Mismatch { wanted: format!("a partition of {partition}"), has: shortage.to_string() };
         }
-        let price = flavour.price.of(&partition, &flavour.base).ok_or_else(|| Mismatch {
-            wanted: "a price that can be counted".to_owned(),
-            has: format!("{}{}", flavour.price.amount, flavour.price.currency),
-        })?;
-        for filter in &self.filters {
-            filter.check_price(&price)?;
+        let Some(price) = flavour.price.of(&partition, &flavour.base) else {
+            let has = format!("{}{}", flavour.price.amount, flavour.price.currency);
+            return Mismatch { wanted: "a price that can be counted".to_owned(), has };
+        };
+        let filter = self.filters.iter().find(|filter| !filter.holds_price(&price));
+        Mismatch { wanted: filter.map(Filter::to_string).unwrap_or_default(), has: price.to_string() }
+    }
+
+    /// Returns how a flavour fits: what [`check`](Self::check) does, without finding words for why it does not.
+    pub fn fit(&self, flavour: &Flavour, round_trip_ms: Option<u32>) -> Option<Fit> {
+        if !self.filters.iter().all(|filter| filter.holds(flavour, round_trip_ms)) {
+            return None;
         }
-        Ok(Fit { partition, price })
+        let partition = partition::covering(flavour, &self.need()).ok()?;
+        flavour.available.holds(&partition).ok()?;
+        let price = flavour.price.of(&partition, &flavour.base)?;
+        self.filters.iter().all(|filter| filter.holds_price(&price)).then_some(Fit { partition, price })
     }
 }
 
 impl Filter {
-    fn check(&self, flavour: &Flavour, round_trip_ms: Option<u32>) -> Result<(), Mismatch> {
-        let mismatch = |has: String| Err(Mismatch { wanted: self.to_string(), has });
+    fn holds(&self, flavour: &Flavour, round_trip_ms: Option<u32>) -> bool {
         match self {
-            Self::Price(_) => Ok(()),
-            Self::Amount(resource, bounds) => {
-                let available = flavour.available.of(*resource);
-                if bounds.hold(&available) { Ok(()) } else { mismatch(format!("{available} available")) }
+            Self::Price(_) => true,
+            Self::Amount(resource, bounds) => bounds.hold(&flavour.available.of(*resource)),
+            Self::Latency(bounds) => {
+                round_trip_ms.or(flavour.properties.latency_ms).is_some_and(|latency| bounds.hold(&latency))
             }
-            Self::Latency(bounds) => match round_trip_ms.or(flavour.properties.latency_ms) {
-                Some(latency) if bounds.hold(&latency) => Ok(()),
-                Some(latency) => mismatch(format!("{latency} ms")),
-                None => mismatch("no latency known".to_owned()),
-            },
             Self::Word(field, test) => {
                 let words = field.words(flavour);
                 let among = |list: &[String]| list.iter().any(|word| field.has(flavour, &words, word));
-                let holds = match test {
+                match test {
                     Test::Is(word) => field.has(flavour, &words, word),
                     Test::In(list) => among(list),
                     Test::NotIn(list) => !among(list),
-                };
-                if holds {
-                    return Ok(());
                 }
-                mismatch(if words.is_empty() { "none".to_owned() } else { words.join(", ") })
             }
         }
     }
 
-    fn check_price(&self, price: &Rate) -> Result<(), Mismatch> {
-        let Self::Price(bounds) = self else { return Ok(()) };
+    /// Returns what the flavour has where this asks for something else.
+    fn has(&self, flavour: &Flavour, round_trip_ms: Option<u32>) -> String {
+        match self {
+            Self::Price(_) => format!("{}{}", flavour.price.amount, flavour.price.currency),
+            Self::Amount(resource, _) => format!("{} available", flavour.available.of(*resource)),
+            Self::Latency(_) => match round_trip_ms.or(flavour.properties.latency_ms) {
+                Some(latency) => format!("{latency} ms"),
+                None => "no latency known".to_owned(),
+            },
+            Self::Word(field, _) => match field.words(flavour).as_slice() {
+                [] => "none".to_owned(),
+                words => words.join(", "),
+            },
+        }
+    }
+
+    fn holds_price(&self, price: &Rate) -> bool {
+        let Self::Price(bounds) = self else { return true };
         let within = |low: Option<&Rate>, high: Option<&Rate>| {
             high.is_none_or(|high| price.within(high) == Some(true))
                 && low.is_none_or(|low| low.within(price) == Some(true))
         };
-        let holds = match bounds {
+        match bounds {
             Bounds::Match(rate) => within(Some(rate), Some(rate)),
             Bounds::AtLeast(low) => within(Some(low), None),
             Bounds::AtMost(high) => within(None, Some(high)),
             Bounds::Between(low, high) => within(Some(low), Some(high)),
-        };
-        if holds { Ok(()) } else { Err(Mismatch { wanted: self.to_string(), has: price.to_string() }) }
+        }
     }
 }
 
@@ -216,30 +237,31 @@ impl<T: PartialOrd> Bounds<T> {
 
 impl Field {
     /// Returns what the flavour has in this field.
-    fn words(&self, flavour: &Flavour) -> Vec<String> {
+    fn words<'a>(&self, flavour: &'a Flavour) -> Vec<&'a str> {
         let properties = &flavour.properties;
+        let all = |words: &'a [String]| words.iter().map(String::as_str).collect();
         match self {
-            Self::Kind => vec![flavour.kind.name().to_owned()],
-            Self::Architecture => flavour.kind.architecture().map(str::to_owned).into_iter().collect(),
+            Self::Kind => vec![flavour.kind.name()],
+            Self::Architecture => flavour.kind.architecture().into_iter().collect(),
             Self::Location => flavour
                 .location
                 .iter()
                 .flat_map(|place| [&place.country, &place.city, &place.notes])
                 .flatten()
-                .cloned()
+                .map(String::as_str)
                 .collect(),
-            Self::Domain => vec![flavour.domain.name.clone()],
-            Self::Tags => properties.tags.clone(),
+            Self::Domain => vec![&flavour.domain.name],
+            Self::Tags => all(&properties.tags),
             Self::Runtime => match &flavour.kind {
-                Kind::K8Slice(slice) => slice.runtimes.clone(),
+                Kind::K8Slice(slice) => all(&slice.runtimes),
                 Kind::Vm(_) | Kind::Service(_) | Kind::Sensor(_) => Vec::new(),
             },
-            Self::Property(name) if name.eq_ignore_ascii_case("security") => properties.security_standards.clone(),
-            Self::Property(name) => properties.additional.get(name).cloned().into_iter().collect(),
+            Self::Property(name) if name.eq_ignore_ascii_case("security") => all(&properties.security_standards),
+            Self::Property(name) => properties.additional.get(name).map(String::as_str).into_iter().collect(),
         }
     }
 
-    fn has(&self, flavour: &Flavour, words: &[String], word: &str) -> bool {
+    fn has(&self, flavour: &Flavour, words: &[&str], word: &str) -> bool {
         words.iter().any(|has| has.eq_ignore_ascii_case(word))
             || (*self == Self::Domain && flavour.domain.key.to_string().eq_ignore_ascii_case(word))
     }

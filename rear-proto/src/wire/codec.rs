@@ -3,7 +3,10 @@
 //! The encoding can't skip what it does not know: so types only grow at the end of their `extensions`, and
 //! enum variants are only appended.
 
-use bincode::config::{Configuration, Limit, LittleEndian, Varint};
+use bincode::{
+    config::{Configuration, Limit, LittleEndian, Varint},
+    enc::write::SizeWriter,
+};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::frame::MAX_ANSWER;
@@ -34,6 +37,17 @@ pub struct DecodeError {
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
     #[allow(clippy::expect_used, reason = "in-memory encoding of our own plain types has no way to fail")]
     bincode::serde::encode_to_vec(value, configuration()).expect("own types encode")
+}
+
+/// Returns how many bytes a value takes, without making them.
+///
+/// # Panics
+/// Never for the types of this project, as [`encode`].
+pub fn size<T: Serialize>(value: &T) -> usize {
+    let mut writer = SizeWriter::default();
+    #[allow(clippy::expect_used, reason = "in-memory encoding of our own plain types has no way to fail")]
+    bincode::serde::encode_into_writer(value, &mut writer, configuration()).expect("own types encode");
+    writer.bytes_written
 }
 
 /// Decodes a value, which must take up all of the bytes.
