@@ -195,7 +195,7 @@ impl Listed {
     pub(crate) fn new(flavours: impl IntoIterator<Item = Arc<Flavour>>, partial: bool, silent: u32) -> Self {
         let mut listed = Self { flavours: Vec::new(), bytes: 0, partial, silent };
         for flavour in flavours {
-            let bytes = listed.bytes + codec::encode(&*flavour).len();
+            let bytes = listed.bytes + codec::size(&*flavour);
             if bytes > ANSWER_BYTES {
                 listed.partial = true;
                 break;

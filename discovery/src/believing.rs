@@ -72,7 +72,7 @@ fn contradiction(flavour: &Flavour, most_bytes: usize) -> Option<String> {
     if let Err(short) = flavour.base.holds(&flavour.available) {
         return Some(format!("more is available than there is of it: {short}"));
     }
-    let bytes = codec::encode(flavour).len();
+    let bytes = codec::size(flavour);
     (bytes > most_bytes).then(|| format!("it has {bytes} bytes, and at most {most_bytes} are kept"))
 }
 

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use kernel::{
-    DomainKey, Time,
+    DomainKey, Span, Time,
     planted::{self, Bug},
 };
 use rear_proto::{
@@ -139,33 +139,45 @@ impl Eyes<'_> {
         }
     }
 
-    /// Returns an offer as the viewer sees it, or nothing where it may not: the one place where that is decided.
+    /// Returns an offer as the viewer sees it, or nothing where it may not.
     pub(crate) fn see(&self, side: Whose, offer: &Offer) -> Option<Arc<Flavour>> {
+        Some(self.glimpse(side, offer)?.view())
+    }
+
+    /// Says whether the viewer may see an offer, and as what: the one place where that is decided.
+    pub(crate) fn glimpse<'a>(&self, side: Whose, offer: &'a Offer) -> Option<Glimpse<'a>> {
         let left = offer.heard.map_or(offer.flavour.expires_in, |heard| self.now.until(heard.expires));
         if offer.heard.is_some() && left.0 == 0 {
             return None;
         }
         let here = &self.border.here;
-        let mut seen = (*offer.flavour).clone();
-        seen.expires_in = left;
-        match (self.viewer, side) {
-            (Viewer::Me, _) | (Viewer::Member, Whose::Own) => return Some(offer.flavour.clone()),
+        let copy = || Box::new((*offer.flavour).clone());
+        let seen = match (self.viewer, side) {
+            (Viewer::Me, _) | (Viewer::Member, Whose::Own) => {
+                return Some(Glimpse { offer, left: offer.flavour.expires_in, changed: None });
+            }
             (Viewer::Member, Whose::Domain | Whose::Others) => {
                 // A node that can only dial out is reached through this one.
-                if seen.provider.addresses.is_empty() && self.border.is_supernode() {
-                    seen.provider = here.clone();
+                if !offer.flavour.provider.addresses.is_empty() || !self.border.is_supernode() {
+                    return Some(Glimpse { offer, left, changed: None });
                 }
+                let mut seen = copy();
+                seen.provider = here.clone();
+                seen
             }
             (Viewer::Member, Whose::Foreign) => {
+                let mut seen = copy();
                 seen.id = offer.aliases.inward?;
                 seen.provider = here.clone();
                 seen.owner = here.node;
                 seen.price.amount = self.config.margin.on(seen.price.amount)?;
+                seen
             }
             (Viewer::Partner(viewer), side) => {
                 if offer.flavour.domain.key == viewer || !self.may_pass(side, &offer.flavour) {
                     return None;
                 }
+                let mut seen = copy();
                 seen.id = offer.aliases.outward?;
                 seen.provider = here.clone();
                 seen.owner = here.node;
@@ -174,9 +186,10 @@ impl Eyes<'_> {
                 if side != Whose::Own {
                     seen.price.amount = self.config.margin.on(seen.price.amount)?;
                 }
+                seen
             }
-        }
-        Some(Arc::new(seen))
+        };
+        Some(Glimpse { offer, left, changed: Some(seen) })
     }
 
     fn may_pass(&self, side: Whose, flavour: &Flavour) -> bool {
@@ -194,6 +207,31 @@ impl Eyes<'_> {
         }
         // The rule is about the offer, not about what is left of it just now.
         let whole = Flavour { available: flavour.base, ..flavour.clone() };
-        rules.any(|rule| rule.what.check(&whole, None).is_ok())
+        rules.any(|rule| rule.what.fit(&whole, None).is_some())
+    }
+}
+
+/// An offer as a viewer sees it, of which nothing is copied that is as it is.
+#[derive(Debug)]
+pub(crate) struct Glimpse<'a> {
+    pub(crate) offer: &'a Offer,
+    /// How much longer it holds.
+    left: Span,
+    /// What it looks like, where it looks otherwise than it is.
+    changed: Option<Box<Flavour>>,
+}
+
+impl Glimpse<'_> {
+    /// Returns what is seen, but for how much longer it holds.
+    pub(crate) fn flavour(&self) -> &Flavour {
+        self.changed.as_deref().unwrap_or(&self.offer.flavour)
+    }
+
+    /// Returns all that is seen.
+    pub(crate) fn view(&self) -> Arc<Flavour> {
+        if self.changed.is_none() && self.left == self.offer.flavour.expires_in {
+            return self.offer.flavour.clone();
+        }
+        Arc::new(Flavour { expires_in: self.left, ..self.flavour().clone() })
     }
 }

@@ -169,19 +169,25 @@ impl Index {
 
     /// Moves the expiry of a candidate, which is as it was.
     pub(crate) fn prolong(&mut self, key: &OfferKey, heard: Heard) {
-        if let Some(flavour) = self.offer(key).map(|offer| offer.flavour.clone()) {
-            self.refresh(key, &flavour, heard);
+        if let Some(&slot) = self.slots.get(key) {
+            self.hear_again(key, slot, heard);
         }
     }
 
     /// Moves the expiry of a candidate that is as it was; `false` where it is not.
     fn refresh(&mut self, key: &OfferKey, flavour: &Flavour, heard: Heard) -> bool {
         let Some(&slot) = self.slots.get(key) else { return false };
-        let Some(Offer { flavour: known, heard: Some(before), .. }) = self.offers.get_mut(&slot) else { return false };
-        if **known != *flavour {
-            return false;
-        }
+        let is_as_it_was = self.offers.get(&slot).is_some_and(|known| *known.flavour == *flavour);
+        is_as_it_was && self.hear_again(key, slot, heard)
+    }
+
+    /// Moves the expiry of a candidate; `false` where it is none.
+    fn hear_again(&mut self, key: &OfferKey, slot: Slot, heard: Heard) -> bool {
+        let Some(Offer { heard: Some(before), .. }) = self.offers.get_mut(&slot) else { return false };
         let old = std::mem::replace(before, heard);
+        if old.expires == heard.expires {
+            return true;
+        }
         let of_provider = self.providers.entry(key.0).or_default();
         for set in [&mut self.expiring, of_provider] {
             set.remove(&(old.expires, slot));
@@ -200,7 +206,7 @@ impl Index {
         }
         let slot = self.next;
         self.next += 1;
-        let bytes = if heard.is_some() { codec::encode(&flavour).len() } else { 0 };
+        let bytes = if heard.is_some() { codec::size(&flavour) } else { 0 };
         let mut offer = Offer { flavour: Arc::new(flavour), heard, aliases: Aliases::default(), bytes };
         let side = self.side(&offer);
         offer.aliases = self.names.add(slot, &offer.flavour, side == Whose::Foreign);
@@ -331,7 +337,7 @@ impl Index {
             if !usable(offer) {
                 continue;
             }
-            if let Ok(fit) = selector.check(&offer.flavour, round_trip(&offer.flavour.provider.node)) {
+            if let Some(fit) = selector.fit(&offer.flavour, round_trip(&offer.flavour.provider.node)) {
                 matches.push(Match { offer, price: fit.price });
             }
         }

@@ -66,7 +66,7 @@ impl Manager {
             .flavours()
             .map(undivided)
             // One's own capacity is no distance away.
-            .filter(|flavour| selector.check(flavour, Some(0)).is_ok())
+            .filter(|flavour| selector.fit(flavour, Some(0)).is_some())
             .map(|flavour| (left_over(&flavour, &need), flavour.id))
             .collect();
         fitting.sort_unstable();

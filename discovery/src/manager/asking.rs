@@ -366,7 +366,7 @@ impl Manager {
             }
             let round_trip = self.endpoints.round_trip_ms(&key.0);
             for waiting in fan_out.waiting_mut() {
-                waiting.found += usize::from(waiting.selector.check(&seen, round_trip).is_ok());
+                waiting.found += usize::from(waiting.selector.fit(&seen, round_trip).is_some());
             }
         }
     }
@@ -437,7 +437,7 @@ impl Manager {
                     toil.look(&offer.flavour);
                     offer.heard.is_some_and(|heard| heard.seen <= asked_at)
                         && home.is_none_or(|home| offer.flavour.domain.key == home)
-                        && question.selector.check(&offer.flavour, None).is_ok()
+                        && question.selector.fit(&offer.flavour, None).is_some()
                 })
             })
             .collect();

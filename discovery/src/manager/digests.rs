@@ -307,13 +307,19 @@ impl Manager {
 
     /// Returns what is to be said of partners that have nothing that fits, a sentence for each.
     pub(super) fn denials(&self, now: Time, wanted: &Selector) -> Vec<String> {
-        let wanted = answering::beyond_border(wanted, Viewer::Me);
-        let denies = |domain: DomainKey| {
-            let up = self.endpoints.all(Endpoints::Partner(domain)).count();
-            up > 0 && self.deniers(now, domain, &wanted, false).len() == up
-        };
-        let partners = self.border.partners_on().filter(|partner| denies(partner.domain.key));
+        let denied = self.denied(now, wanted);
+        let partners = self.border.partners_on().filter(|partner| denied.contains(&partner.domain.key));
         partners.map(|partner| format!("domain {} says that it has nothing that fits", partner.name)).collect()
+    }
+
+    /// Returns the partners of which every supernode in reach has said that it has nothing of what is wanted here.
+    pub fn denied(&self, now: Time, wanted: &Selector) -> Vec<DomainKey> {
+        let wanted = answering::beyond_border(wanted, Viewer::Me);
+        let denies = |domain: &DomainKey| {
+            let up = self.endpoints.all(Endpoints::Partner(*domain)).count();
+            up > 0 && self.deniers(now, *domain, &wanted, false).len() == up
+        };
+        self.border.partners_on().map(|partner| partner.domain.key).filter(denies).collect()
     }
 
     /// Returns how many questions went to partners since this node started, and how many did not need to.

@@ -241,7 +241,7 @@ impl Manager {
                 let place = (item.0?, item.1);
                 self.telling.catalogue.shown(now, &place, |flavour| {
                     toil.look(flavour);
-                    selector.check(flavour, None).is_ok()
+                    selector.fit(flavour, None).is_some()
                 })
             }
             Kind::Subscriber { caller, selector, .. } => {
@@ -249,7 +249,7 @@ impl Manager {
                 // What lapses here is withdrawn there, so it need not be counted down.
                 flavour.expires_in = self.index.offer(&item.1)?.flavour.expires_in.min(self.config.longest_life);
                 toil.look(&flavour);
-                selector.check(&flavour, None).is_ok().then(|| direct(flavour))
+                selector.fit(&flavour, None).is_some().then(|| direct(flavour))
             }
         }
     }
@@ -399,7 +399,7 @@ fn direct(flavour: Flavour) -> Shown {
     Shown {
         id: flavour.id,
         lives: flavour.expires_in,
-        bytes: codec::encode(&flavour).len(),
+        bytes: codec::size(&flavour),
         offered: Offered::Direct(Box::new(flavour)),
     }
 }

@@ -12,7 +12,7 @@ use rear_proto::{
 use super::Manager;
 use crate::{
     answering,
-    border::Viewer,
+    border::{Glimpse, Viewer},
     index::{Offer, Toil, Whose, by_price},
 };
 
@@ -30,8 +30,7 @@ pub(super) struct Look<'a> {
 /// An offer as a viewer sees it.
 #[derive(Debug)]
 pub(super) struct Shown<'a> {
-    pub(super) offer: &'a Offer,
-    pub(super) view: Arc<Flavour>,
+    glimpse: Glimpse<'a>,
     price: Rate,
     /// How short the way to it is: less is better.
     way: (u8, u32),
@@ -44,8 +43,12 @@ impl Shown<'_> {
         by_price(&self.price, &other.price).then(self.way.cmp(&other.way)) == Ordering::Less
     }
 
+    pub(super) fn view(&self) -> Arc<Flavour> {
+        self.glimpse.view()
+    }
+
     pub(super) fn candidate(&self) -> Option<Candidate> {
-        super::candidate(self.offer)
+        super::candidate(self.glimpse.offer)
     }
 }
 
@@ -89,25 +92,27 @@ impl Manager {
                     continue;
                 }
                 let round_trip = if mine { self.endpoints.round_trip_ms(provider) } else { None };
-                if !mine && !narrow.filters.is_empty() && narrow.check(&offer.flavour, None).is_err() {
+                if !mine && !narrow.filters.is_empty() && narrow.fit(&offer.flavour, None).is_none() {
                     continue;
                 }
                 let side = self.index.side(offer);
-                let Some(view) = eyes.see(side, offer) else { continue };
+                let Some(glimpse) = eyes.glimpse(side, offer) else { continue };
+                let view = glimpse.flavour();
                 let price = if everything {
                     whole_price(&view.price)
                 } else {
-                    let Ok(fit) = asked.check(&view, round_trip) else { continue };
+                    let Some(fit) = asked.fit(view, round_trip) else { continue };
                     fit.price
                 };
                 if is_excluded(&view.id) {
                     continue;
                 }
-                let shown = Shown { offer, price, way: self.way(side, offer), place, view };
-                match best.get(&shown.view.origin) {
+                let origin = view.origin;
+                let shown = Shown { glimpse, price, way: self.way(side, offer), place };
+                match best.get(&origin) {
                     Some(known) if !shown.is_better(known) => {}
                     Some(_) | None => {
-                        best.insert(shown.view.origin, shown);
+                        best.insert(origin, shown);
                     }
                 }
             }
@@ -116,7 +121,7 @@ impl Manager {
         shown.sort_by(|a, b| by_price(&a.price, &b.price).then(a.place.cmp(&b.place)));
         if !mine {
             let mut named = std::collections::BTreeSet::new();
-            shown.retain(|shown| named.insert(shown.view.id));
+            shown.retain(|shown| named.insert(shown.glimpse.flavour().id));
         }
         more |= shown.len() > most;
         shown.truncate(most);

@@ -67,7 +67,7 @@ impl Manager {
     /// Of the ways that lead to what one id stands for: one that the viewer may see, that is up, and the fastest.
     fn quickest<'a>(&self, now: Time, viewer: Viewer, offers: impl Iterator<Item = &'a Offer>) -> Option<&'a Offer> {
         let eyes = self.border.eyes(now, viewer, &self.config);
-        offers.filter(|offer| eyes.see(self.index.side(offer), offer).is_some()).min_by_key(|offer| {
+        offers.filter(|offer| eyes.glimpse(self.index.side(offer), offer).is_some()).min_by_key(|offer| {
             let node = &offer.flavour.provider.node;
             let own = self.index.side(offer) != Whose::Own;
             (own, self.endpoints.is_down(node), self.endpoints.round_trip_ms(node).unwrap_or(u32::MAX))

@@ -195,7 +195,7 @@ impl Manager {
         let excluded: BTreeSet<_> = list.exclude.iter().collect();
         let look = Look { viewer, sides, selector: &list.selector, asker: Some(from), most: self.most(list) };
         let (shown, more) = self.look(now, &look, |id| excluded.contains(id));
-        (shown.into_iter().map(|shown| shown.view).collect(), more)
+        (shown.into_iter().map(|shown| shown.view()).collect(), more)
     }
 
     /// Says whether nothing is known here of what is asked for.
