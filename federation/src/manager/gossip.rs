@@ -55,7 +55,7 @@ impl Manager {
             let mut addresses = member.addresses.clone();
             addresses.truncate(MAX_ADDRESSES);
             let acquaintance = (member.certificate.clone(), addresses);
-            bytes += codec::encode(&acquaintance).len();
+            bytes += codec::size(&acquaintance);
             if bytes > MAX_EXTENSION || told.len() == MOST {
                 break;
             }

@@ -94,10 +94,11 @@ impl Manager {
         // Where a connection came from is no address to dial; where the node itself says that it is, is one.
         let is_dialable = !said.is_empty();
         let addresses = if is_dialable { said } else { &peer.addresses };
-        let here = Told { addresses: addresses.clone(), role, realm };
-        if peer.told.as_ref() == Some(&here) {
+        let as_told = |told: &Told| told.addresses == *addresses && told.role == role && told.realm == realm;
+        if peer.told.as_ref().is_some_and(as_told) {
             return;
         }
+        let here = Told { addresses: addresses.clone(), role, realm };
         let is_new = peer.told.is_none();
         let party = Party { node, addresses: here.addresses.clone() };
         peer.told = Some(here);

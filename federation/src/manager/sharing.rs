@@ -124,7 +124,7 @@ fn letters(records: &[PartnerRecord]) -> Vec<Vec<PartnerRecord>> {
     let mut letters: Vec<Vec<PartnerRecord>> = Vec::new();
     let mut bytes = 0;
     for record in records {
-        let size = codec::encode(record).len();
+        let size = codec::size(record);
         match letters.last_mut() {
             Some(letter) if letter.len() < MAX_PARTNERS && bytes + size <= MAX_BYTES => {
                 letter.push(record.clone());
