@@ -8,7 +8,7 @@ use std::{ops::ControlFlow, time::Duration};
 use kernel::Span;
 use simulations::{
     plan::Trim,
-    run,
+    regressions, run,
     search::{Budget, Stopwatch, Watch, command, processors, search, shrink_failure},
     shipped,
 };
@@ -49,14 +49,18 @@ fn main() {
             let Some(failure) = found.failed else { continue };
             failed += 1;
             println!("{} does not hold: {}: {}", scenario.name, failure.violation.what, failure.violation.detail);
-            println!("  repeat it: {}", command(&scenario.name, failure.outcome.seed, &trim));
+            let seed = failure.outcome.seed;
+            println!("  repeat it: {}", command(&scenario.name, seed, &trim));
+            if let Ok(row) = regressions::row(&scenario.name, seed, &trim, &failure.violation) {
+                println!("  keep it in regressions.toml:\n{row}");
+            }
             if !failure.may_shrink() {
                 continue;
             }
             let budget = Budget { runs: 200, time: time / 4, threads };
             let run = |seed, trim: &Trim, watch: &mut Watch<'_>| run::run(&scenario, seed, trim, watch);
             let shrunk = shrink_failure(&scenario, &run, &failure, &trim, budget, &mut || ControlFlow::Continue(()));
-            println!("  or smaller: {}", command(&scenario.name, failure.outcome.seed, &shrunk.trim));
+            println!("  or smaller: {}", command(&scenario.name, seed, &shrunk.trim));
         }
     }
 }

@@ -24,9 +24,10 @@ use serde_json::{Value, json};
 use simulations::{
     outcome::{Outcome, Violation},
     plan::{PlanError, Trim},
-    report, run,
+    regressions, report, run,
     scenario::Scenario,
     search::{self, Budget, Failure, Found, Indices, Shrunk, Watch},
+    shipped,
 };
 
 use super::{Global, exit::WrongUsage, terminal};
@@ -298,6 +299,7 @@ impl Sim {
                     show::shrunk(&self.scenario, failure.outcome.seed, shrunk)?;
                 }
                 show::repeat(&self.command(failure.outcome.seed, &smaller.trim))?;
+                self.keep(failure.outcome.seed, smaller)?;
             }
             _ => {
                 if let Some(outcome) = found.stopped.as_ref().or(found.outcomes.first()) {
@@ -309,6 +311,18 @@ impl Sim {
             }
         }
         Ok(())
+    }
+
+    /// Shows the row that keeps a failure of a shipped scenario, for whoever mends it.
+    fn keep(&self, seed: u64, smaller: &Smaller) -> anyhow::Result<()> {
+        #[cfg(feature = "planted")]
+        if self.args.plant.is_some() {
+            return Ok(());
+        }
+        let is_shipped = shipped::text(&self.word).is_some() && !self.args.no_digests;
+        let Some(violation) = smaller.outcome.violations.first().filter(|_| is_shipped) else { return Ok(()) };
+        let row = regressions::row(&self.word, seed, &smaller.trim, violation)?;
+        Ok(show::keep(&row)?)
     }
 
     fn as_json(&self, found: &Found, smaller: Option<&Smaller>, seeds: &Range<u64>) -> anyhow::Result<Value> {

@@ -134,6 +134,14 @@ pub(super) fn repeat(command: &str) -> io::Result<()> {
     terminal::line(&format!("{HEADING}repeat{HEADING:#}  {command}"))
 }
 
+/// Shows the row under which a failure is kept.
+pub(super) fn keep(row: &str) -> io::Result<()> {
+    terminal::line(&format!(
+        "{HEADING}keep{HEADING:#}    as a row of simulations/regressions.toml, once it is mended:"
+    ))?;
+    row.lines().try_for_each(|line| terminal::line(&format!("{DIM}{}{DIM:#}", clean(line))))
+}
+
 /// Says what an act is, with the names of nodes instead of their numbers.
 fn said(plan: &Plan, act: &simulations::plan::Act) -> String {
     use simulations::plan::Act;
