@@ -9,8 +9,10 @@
 
 mod chronicle;
 mod flaw;
+mod hall;
 mod membership;
 
 pub use chronicle::{Chronicle, Learnt};
 pub use flaw::Flaw;
+pub use hall::{Changed, GRACE, Hall, Spokesman, State};
 pub use membership::{Member, Membership, Parting, Standing};

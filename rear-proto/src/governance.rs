@@ -242,3 +242,55 @@ pub struct Contradiction {
     /// Who could sign for the domain.
     pub list: Signed<IssuerList>,
 }
+
+/// One thing that is said in a federation, with what it takes to check it: what its members tell each other until all have
+/// the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Minute {
+    /// A proposal is open.
+    Proposed {
+        /// Which.
+        proposal: Signed<Proposal>,
+        /// Who could sign for its initiator.
+        list: Signed<IssuerList>,
+    },
+    /// A domain has voted on one.
+    Voted {
+        /// How.
+        vote: Signed<Vote>,
+        /// Who could sign for it.
+        list: Signed<IssuerList>,
+    },
+    /// One is decided.
+    Decided(Signed<Decision>),
+    /// A domain has voted twice, and not the same.
+    Contradicted(Box<Contradiction>),
+}
+
+impl Minute {
+    /// Returns the name of what is said: a digest, the same whoever says it.
+    pub fn id(&self) -> Digest {
+        match self {
+            Self::Proposed { proposal, .. } => proposal.digest(),
+            Self::Voted { vote, .. } => vote.digest(),
+            Self::Decided(decision) => decision.digest(),
+            Self::Contradicted(it) => {
+                let parts = [it.first.digest(), it.second.digest()];
+                Digest::derive("tombolo contradiction 1", &[parts[0].as_bytes(), parts[1].as_bytes()])
+            }
+        }
+    }
+
+    /// Returns about how many bytes it has.
+    pub fn size(&self) -> usize {
+        match self {
+            Self::Proposed { proposal, list } => proposal.bytes().len() + list.bytes().len(),
+            Self::Voted { vote, list } => vote.bytes().len() + list.bytes().len(),
+            Self::Decided(decision) => decision.bytes().len(),
+            Self::Contradicted(it) => {
+                let Contradiction { proposal, first, second, list } = &**it;
+                [proposal.bytes(), first.bytes(), second.bytes(), list.bytes()].iter().map(|bytes| bytes.len()).sum()
+            }
+        }
+    }
+}

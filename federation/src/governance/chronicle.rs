@@ -99,6 +99,23 @@ impl Chronicle {
         self.decided.iter().map(|(by, decided)| (by, &decided.decision))
     }
 
+    /// Returns all decisions, those that contradict others among them.
+    pub(super) fn all_decisions(&self) -> impl Iterator<Item = &Signed<Decision>> {
+        self.decided.values().flat_map(|decided| std::iter::once(&decided.decision).chain(&decided.other))
+    }
+
+    /// Returns a decision and all that it builds on.
+    pub(super) fn behind(&self, by: &Digest) -> BTreeSet<Digest> {
+        let (mut behind, mut open) = (BTreeSet::new(), vec![*by]);
+        while let Some(one) = open.pop() {
+            let proposal = self.decided.get(&one).and_then(Decided::proposal);
+            if behind.insert(one) {
+                open.extend(proposal.into_iter().flat_map(|proposal| &proposal.parents));
+            }
+        }
+        behind
+    }
+
     /// Returns the pairs of decisions by which tellers contradict themselves.
     pub fn contradictions(&self) -> impl Iterator<Item = (&Signed<Decision>, &Signed<Decision>)> {
         self.decided.values().filter_map(|decided| Some((&decided.decision, decided.other.as_ref()?)))
@@ -236,6 +253,12 @@ impl Decided {
             self.other = Some(fresh.decision);
         }
     }
+}
+
+/// Checks that a decision on whether a federation is created stands, whatever it came to.
+pub(super) fn stands(decision: &Signed<Decision>) -> Result<(), Flaw> {
+    let (said, proposal) = opened(decision)?;
+    check_votes(said, proposal, &founding(proposal)?)
 }
 
 /// Opens a decision and its proposal, both signed by the proposal's teller, who is an issuer of the initiator.

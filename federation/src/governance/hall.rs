@@ -1,0 +1,614 @@
+//! Where a domain's part in federations is kept: what is proposed, voted and decided, and what is told to whom.
+//!
+//! ```text
+//!  propose ──► Proposed ─┐                                     ┌──► counted by its teller ──► Decided ──► membership
+//!  vote ─────► Voted ────┼──► minutes, the same everywhere ────┤
+//!  hear ◄──── others' ───┘      once all have told each other  └──► two votes of one domain ──► Contradicted
+//! ```
+//! Minutes only become more, and each proves itself, so it matters neither in which order they are heard nor how often,
+//! nor from whom. What is lost is told again, since whoever has less is told what it lacks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kernel::{Digest, DomainKey, FederationId, NodeId, Span, Time};
+use rear_proto::{
+    Code, Extensions, Refusal, Signed, Signer,
+    governance::{Ballot, Contradiction, Decision, Minute, Outcome, Proposal, Purpose, Vote, tally},
+    membership::IssuerList,
+};
+
+use super::{Chronicle, Flaw, Standing, membership::founding};
+
+/// For how long after a proposal's end its teller waits for votes that were cast in time.
+pub const GRACE: Span = Span::secs(10);
+/// How far ahead of this node's clock a proposal may be opened.
+const AHEAD: Span = Span::secs(300);
+/// The most proposals of one federation that are open at once; and of one member.
+const MOTIONS: usize = 256;
+const MOTIONS_OF_ONE: usize = 64;
+/// The most federations.
+const TOPICS: usize = 64;
+/// The most contradictions that are kept of one federation.
+const EVIDENCE: usize = 64;
+
+/// What one domain knows of its federations.
+#[derive(Debug, Clone, Default)]
+pub struct Hall {
+    topics: BTreeMap<FederationId, Topic>,
+}
+
+/// One federation, created or to be.
+#[derive(Debug, Clone, Default)]
+struct Topic {
+    /// What was decided, since it was created.
+    chronicle: Option<Chronicle>,
+    /// That it was not created.
+    failed: Option<Signed<Decision>>,
+    motions: BTreeMap<Digest, Motion>,
+    evidence: BTreeMap<Digest, Contradiction>,
+}
+
+/// An open proposal.
+#[derive(Debug, Clone)]
+struct Motion {
+    signed: Signed<Proposal>,
+    proposal: Proposal,
+    list: Signed<IssuerList>,
+    ballot: Ballot,
+    votes: BTreeMap<DomainKey, Cast>,
+}
+
+/// A vote that was cast.
+#[derive(Debug, Clone)]
+struct Cast {
+    vote: Signed<Vote>,
+    decision: bool,
+    list: Signed<IssuerList>,
+}
+
+/// How a federation stands, as the tables show it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Its creation is being voted on.
+    Pending,
+    /// It goes on.
+    Activated,
+    /// It was not created.
+    Failed,
+    /// It was ended.
+    Dissolved,
+}
+
+impl State {
+    /// Returns the state's name, as JSON has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Activated => "Activated",
+            Self::Failed => "Failed",
+            Self::Dissolved => "Dissolved",
+        }
+    }
+}
+
+/// Who acts for a domain: one of its issuers.
+#[derive(Debug, Clone, Copy)]
+pub struct Spokesman<'a> {
+    /// The domain.
+    pub domain: DomainKey,
+    /// The issuer.
+    pub signer: &'a Signer,
+    /// That it is one.
+    pub list: &'a Signed<IssuerList>,
+}
+
+impl Spokesman<'_> {
+    fn check(&self, now: Time) -> Result<(), Refusal> {
+        let by = self.signer.id();
+        is_issuer(self.list, self.domain, by, now)
+            .map_err(|_| Refusal::new(Code::NotAMember, "this node is no issuer of its domain: ask at one that is"))
+    }
+}
+
+/// What has changed, and is to be kept and told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// What is new.
+    pub minutes: Vec<(FederationId, Minute)>,
+    /// What is of no account any longer, since it is decided.
+    pub over: Vec<(FederationId, Digest)>,
+}
+
+impl Hall {
+    // -- what the operator does -------------------------------------------------------------------------
+
+    /// Makes a proposal, with its initiator's vote for it; returns its digest.
+    ///
+    /// # Errors
+    /// When it can't be proposed.
+    #[allow(clippy::too_many_arguments, reason = "a proposal has as many sides")]
+    pub fn propose(
+        &mut self,
+        now: Time,
+        by: &Spokesman<'_>,
+        federation: Option<FederationId>,
+        purpose: Purpose,
+        lasts: Span,
+        nonce: [u8; 16],
+        changed: &mut Changed,
+    ) -> Result<Digest, Refusal> {
+        by.check(now)?;
+        let parents = match federation {
+            Some(id) => self.chronicle(&id)?.heads(),
+            None => Vec::new(),
+        };
+        let proposal = Proposal {
+            federation,
+            parents,
+            purpose,
+            initiator: by.domain,
+            teller: by.signer.id(),
+            opened: now,
+            ends: now + lasts,
+            nonce,
+            extensions: Extensions::new(),
+        };
+        rear_proto::Signable::validate(&proposal)?;
+        let signed = Signed::new(proposal, by.signer);
+        let digest = signed.digest();
+        self.take(now, Minute::Proposed { proposal: signed, list: by.list.clone() }, changed)?;
+        let is_elector = self.motion(&digest).is_some_and(|(_, motion)| motion.ballot.electorate.contains(&by.domain));
+        if is_elector {
+            self.vote(now, by, &digest, true, String::new(), changed)?;
+        }
+        Ok(digest)
+    }
+
+    /// Votes on a proposal. To say the same again changes nothing.
+    ///
+    /// # Errors
+    /// When there is no such proposal, or the domain has no vote on it, or has voted otherwise.
+    pub fn vote(
+        &mut self,
+        now: Time,
+        by: &Spokesman<'_>,
+        proposal: &Digest,
+        decision: bool,
+        remark: String,
+        changed: &mut Changed,
+    ) -> Result<(), Refusal> {
+        by.check(now)?;
+        let Some((_, motion)) = self.motion(proposal) else {
+            let decided = self.topics.values().find_map(|topic| topic.decision(proposal)?.claimed());
+            return Err(match decided {
+                Some(decided) => Refusal::new(Code::Closed, format!("it is decided: {}", decided.outcome.name())),
+                None => Refusal::new(Code::NotFound, "there is no such proposal here"),
+            });
+        };
+        match motion.votes.get(&by.domain) {
+            Some(cast) if cast.decision == decision => return Ok(()),
+            Some(_) => return Err(Refusal::new(Code::Closed, "this domain has voted otherwise, and a vote stands")),
+            None => {}
+        }
+        if motion.proposal.ends <= now {
+            return Err(Refusal::new(Code::Expired, "the time for votes on it is over"));
+        }
+        let vote = Vote {
+            proposal: *proposal,
+            elector: by.domain,
+            by: by.signer.id(),
+            decision,
+            at: now.max(motion.proposal.opened),
+            remark,
+            extensions: Extensions::new(),
+        };
+        rear_proto::Signable::validate(&vote)?;
+        let minute = Minute::Voted { vote: Signed::new(vote, by.signer), list: by.list.clone() };
+        self.take(now, minute, changed)?;
+        self.count(now, by.signer, changed);
+        Ok(())
+    }
+
+    // -- what is heard ----------------------------------------------------------------------------------
+
+    /// Takes in what others say, as far as it proves itself and what it builds on is known.
+    pub fn hear(&mut self, now: Time, minutes: Vec<Minute>, changed: &mut Changed) {
+        let mut left = minutes;
+        loop {
+            let before = left.len();
+            // What builds on something that comes after it is looked at once more.
+            left = left
+                .into_iter()
+                .filter(|minute| {
+                    let taken = self.take(now, minute.clone(), changed);
+                    taken.is_err_and(|refusal| refusal.code() == Code::NotFound)
+                })
+                .collect();
+            if left.len() == before || left.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Counts the votes on proposals whose teller this node is, and says what they came to.
+    pub fn count(&mut self, now: Time, teller: &Signer, changed: &mut Changed) {
+        let mine = |motion: &&Motion| motion.proposal.teller == teller.id();
+        let due: Vec<Signed<Decision>> = self
+            .topics
+            .values()
+            .flat_map(|topic| topic.motions.values())
+            .filter(mine)
+            .filter_map(|motion| motion.counted(now))
+            .map(|decision| Signed::new(decision, teller))
+            .collect();
+        for decision in due {
+            // It is made of what was checked.
+            let _ = self.take(now, Minute::Decided(decision), changed);
+        }
+    }
+
+    /// Returns when votes are to be counted that this node counts.
+    pub fn due(&self, teller: &NodeId) -> Option<Time> {
+        let motions = self.topics.values().flat_map(|topic| topic.motions.values());
+        motions.filter(|motion| motion.proposal.teller == *teller).map(|motion| motion.proposal.ends + GRACE).min()
+    }
+
+    fn take(&mut self, now: Time, minute: Minute, changed: &mut Changed) -> Result<(), Refusal> {
+        let id = match &minute {
+            Minute::Proposed { proposal, .. } => self.proposed(now, proposal, &minute)?,
+            Minute::Voted { vote, list } => return self.voted(vote, list, changed),
+            Minute::Decided(decision) => return self.decided(decision, changed),
+            Minute::Contradicted(it) => self.contradicted(it)?,
+        };
+        if let Some(id) = id {
+            changed.minutes.push((id, minute));
+        }
+        Ok(())
+    }
+
+    /// Takes in a proposal; returns of which federation, where it is new.
+    fn proposed(
+        &mut self,
+        now: Time,
+        signed: &Signed<Proposal>,
+        minute: &Minute,
+    ) -> Result<Option<FederationId>, Refusal> {
+        let Minute::Proposed { list, .. } = minute else { return Ok(None) };
+        let digest = signed.digest();
+        let claimed = signed.claimed().ok_or(Flaw::Signature("proposal"))?;
+        let id = claimed.federation.unwrap_or(FederationId(digest.0));
+        let topic = self.topics.get(&id);
+        if topic.is_some_and(|topic| topic.motions.contains_key(&digest) || topic.decision(&digest).is_some()) {
+            return Ok(None);
+        }
+        let proposal = signed.open(&claimed.teller).map_err(|_| Flaw::Signature("proposal"))?;
+        is_issuer(list, proposal.initiator, proposal.teller, proposal.opened)?;
+        if proposal.opened > now + AHEAD {
+            return Err(Refusal::new(Code::Malformed, "it is opened later than now"));
+        }
+        let ballot = match (proposal.federation, topic.and_then(|topic| topic.chronicle.as_ref())) {
+            (None, _) => founding(proposal)?,
+            (Some(_), Some(chronicle)) => chronicle.ballot(proposal)?,
+            (Some(_), None) => return Err(Code::NotFound.into()),
+        };
+        if topic.is_none() && self.topics.len() >= TOPICS {
+            return Err(Refusal::new(Code::Overloaded, "there are as many federations here as are kept"));
+        }
+        let topic = self.topics.entry(id).or_default();
+        let of_one = topic.motions.values().filter(|motion| motion.proposal.initiator == proposal.initiator).count();
+        if topic.motions.len() >= MOTIONS || of_one >= MOTIONS_OF_ONE {
+            return Err(Refusal::new(Code::Overloaded, "as many proposals are open as may be"));
+        }
+        let (signed, proposal, list) = (signed.clone(), proposal.clone(), list.clone());
+        topic.motions.insert(digest, Motion { signed, proposal, list, ballot, votes: BTreeMap::new() });
+        Ok(Some(id))
+    }
+
+    /// Takes in a vote; the first of a domain counts, and another that differs is kept beside it as evidence.
+    fn voted(
+        &mut self,
+        signed: &Signed<Vote>,
+        list: &Signed<IssuerList>,
+        changed: &mut Changed,
+    ) -> Result<(), Refusal> {
+        let claimed = signed.claimed().ok_or(Flaw::Signature("vote"))?;
+        let (id, motion) = self.motion(&claimed.proposal).ok_or_else(|| Refusal::from(Code::NotFound))?;
+        let first = motion.votes.get(&claimed.elector);
+        if first.is_some_and(|cast| cast.vote == *signed || cast.decision == claimed.decision) {
+            return Ok(());
+        }
+        let vote = checked(signed, list, &claimed.proposal, motion)?.clone();
+        if let Some(first) = first {
+            let (proposal, list) = (motion.signed.clone(), first.list.clone());
+            let it = Contradiction { proposal, first: first.vote.clone(), second: signed.clone(), list };
+            let it = Box::new(sorted(it));
+            if self.contradicted(&it)?.is_some() {
+                changed.minutes.push((id, Minute::Contradicted(it)));
+            }
+            return Ok(());
+        }
+        let minute = Minute::Voted { vote: signed.clone(), list: list.clone() };
+        let cast = Cast { vote: signed.clone(), decision: vote.decision, list: list.clone() };
+        let topic = self.topics.get_mut(&id);
+        if let Some(motion) = topic.and_then(|topic| topic.motions.get_mut(&vote.proposal)) {
+            motion.votes.insert(vote.elector, cast);
+            changed.minutes.push((id, minute));
+        }
+        Ok(())
+    }
+
+    /// Takes in a decision: its proposal and the votes on it are over.
+    fn decided(&mut self, signed: &Signed<Decision>, changed: &mut Changed) -> Result<(), Refusal> {
+        let claimed = signed.claimed().ok_or(Flaw::Signature("decision"))?;
+        let digest = claimed.proposal.digest();
+        let proposal = claimed.proposal.claimed().ok_or(Flaw::Signature("proposal"))?;
+        let id = proposal.federation.unwrap_or(FederationId(digest.0));
+        if !self.topics.contains_key(&id) {
+            if proposal.federation.is_some() {
+                return Err(Code::NotFound.into());
+            }
+            if self.topics.len() >= TOPICS {
+                return Err(Refusal::new(Code::Overloaded, "there are as many federations here as are kept"));
+            }
+        }
+        let mut fresh = Topic::default();
+        let topic = self.topics.get_mut(&id).unwrap_or(&mut fresh);
+        let is_new = match &mut topic.chronicle {
+            Some(chronicle) => chronicle.learn(signed)? != super::Learnt::Known,
+            None if proposal.federation.is_some() => return Err(Code::NotFound.into()),
+            None if claimed.outcome == Outcome::Passed => {
+                topic.chronicle = Some(Chronicle::begin(signed)?);
+                topic.failed = None;
+                true
+            }
+            None => {
+                super::chronicle::stands(signed)?;
+                topic.failed.replace(signed.clone()).as_ref() != Some(signed)
+            }
+        };
+        if let Some(motion) = topic.motions.remove(&digest) {
+            let votes = motion.votes.values().map(|cast| cast.vote.digest());
+            changed.over.extend(std::iter::once(digest).chain(votes).map(|over| (id, over)));
+        }
+        if is_new {
+            changed.minutes.push((id, Minute::Decided(signed.clone())));
+        }
+        if fresh.chronicle.is_some() || fresh.failed.is_some() {
+            self.topics.insert(id, fresh);
+        }
+        Ok(())
+    }
+
+    /// Takes in two votes that contradict each other; returns of which federation, where that is new.
+    fn contradicted(&mut self, it: &Contradiction) -> Result<Option<FederationId>, Refusal> {
+        let proposal = it.proposal.claimed().ok_or(Flaw::Signature("proposal"))?;
+        let digest = it.proposal.digest();
+        let id = proposal.federation.unwrap_or(FederationId(digest.0));
+        let topic = self.topics.get_mut(&id).ok_or_else(|| Refusal::from(Code::NotFound))?;
+        let key = Minute::Contradicted(Box::new(it.clone())).id();
+        if topic.evidence.contains_key(&key) || topic.evidence.len() >= EVIDENCE {
+            return Ok(None);
+        }
+        it.proposal.open(&proposal.teller).map_err(|_| Flaw::Signature("proposal"))?;
+        let [first, second] = [&it.first, &it.second].map(|vote| {
+            let claimed = vote.claimed().ok_or(Flaw::Signature("vote"))?;
+            is_issuer(&it.list, claimed.elector, claimed.by, claimed.at)?;
+            vote.open(&claimed.by).map_err(|_| Flaw::Signature("vote"))
+        });
+        let (first, second) = (first?, second?);
+        let same = first.elector == second.elector && first.proposal == digest && second.proposal == digest;
+        if !same || first.decision == second.decision || *it != sorted(it.clone()) {
+            return Err(Refusal::new(Code::Malformed, "these votes do not contradict each other"));
+        }
+        topic.evidence.insert(key, it.clone());
+        Ok(Some(id))
+    }
+
+    // -- what is told -----------------------------------------------------------------------------------
+
+    /// Returns the federations that a domain is told of.
+    pub fn topics_of(&self, domain: &DomainKey) -> impl Iterator<Item = FederationId> {
+        let shown = |topic: &Topic| !topic.minutes(domain).is_empty();
+        self.topics.iter().filter(move |(_, topic)| shown(topic)).map(|(id, _)| *id)
+    }
+
+    /// Returns the names of all minutes of a federation that a domain is told.
+    pub fn have(&self, id: &FederationId, viewer: &DomainKey) -> BTreeSet<Digest> {
+        let topic = self.topics.get(id);
+        topic.into_iter().flat_map(|topic| topic.minutes(viewer)).map(|minute| minute.id()).collect()
+    }
+
+    /// Returns the minutes that a domain does not have, decisions first, up to about so many bytes.
+    pub fn lacking(&self, id: &FederationId, viewer: &DomainKey, have: &BTreeSet<Digest>, most: usize) -> Vec<Minute> {
+        let Some(topic) = self.topics.get(id) else { return Vec::new() };
+        let mut bytes = 0;
+        let lacked = topic.minutes(viewer).into_iter().filter(|minute| !have.contains(&minute.id()));
+        lacked
+            .take_while(|minute| {
+                let is_first = bytes == 0;
+                bytes += minute.size();
+                is_first || bytes <= most
+            })
+            .collect()
+    }
+
+    /// Returns the domains that have a part in a federation: members, those that are asked to be, and those that were.
+    pub fn parties(&self, id: &FederationId) -> BTreeSet<DomainKey> {
+        let Some(topic) = self.topics.get(id) else { return BTreeSet::new() };
+        let mut parties: BTreeSet<DomainKey> =
+            topic.motions.values().flat_map(|motion| motion.ballot.electorate.iter().copied()).collect();
+        if let Some(chronicle) = &topic.chronicle {
+            let membership = chronicle.membership();
+            parties.extend(membership.members.keys().chain(membership.parted.keys()));
+        }
+        if let Some(Purpose::CreateFederation { members, .. }) =
+            topic.failed.as_ref().and_then(|failed| failed.claimed()?.proposal.claimed()).map(|it| &it.purpose)
+        {
+            parties.extend(members.iter().map(|domain| domain.key));
+        }
+        parties
+    }
+
+    // -- looking in -------------------------------------------------------------------------------------
+
+    /// Returns all federations that are known, and how they stand.
+    pub fn federations(&self) -> impl Iterator<Item = (FederationId, State)> {
+        self.topics.iter().map(|(id, topic)| (*id, topic.state()))
+    }
+
+    /// Returns what has been decided in a federation.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn chronicle(&self, id: &FederationId) -> Result<&Chronicle, Refusal> {
+        let topic = self.topics.get(id);
+        topic.and_then(|topic| topic.chronicle.as_ref()).ok_or_else(|| {
+            let text = match topic.map(Topic::state) {
+                Some(State::Failed) => "that federation was not created",
+                Some(_) => "that federation is not created yet",
+                None => "there is no such federation here",
+            };
+            Refusal::new(Code::NotFound, text)
+        })
+    }
+
+    /// Returns the open proposals of a federation, and how each elector has voted so far.
+    pub fn open(
+        &self,
+        id: &FederationId,
+    ) -> impl Iterator<Item = (Digest, &Proposal, &Ballot, BTreeMap<DomainKey, bool>)> {
+        let motions = self.topics.get(id).into_iter().flat_map(|topic| &topic.motions);
+        motions.map(|(digest, motion)| (*digest, &motion.proposal, &motion.ballot, motion.cast()))
+    }
+
+    /// Returns the votes that contradict each other.
+    pub fn evidence(&self, id: &FederationId) -> impl Iterator<Item = &Contradiction> {
+        self.topics.get(id).into_iter().flat_map(|topic| topic.evidence.values())
+    }
+
+    /// Says whether two domains are both members of a federation that goes on.
+    pub fn are_fellows(&self, one: &DomainKey, other: &DomainKey) -> bool {
+        let chronicles = self.topics.values().filter_map(|topic| topic.chronicle.as_ref());
+        chronicles.into_iter().any(|chronicle| chronicle.is_member(one) && chronicle.is_member(other))
+    }
+
+    fn motion(&self, proposal: &Digest) -> Option<(FederationId, &Motion)> {
+        self.topics.iter().find_map(|(id, topic)| Some((*id, topic.motions.get(proposal)?)))
+    }
+}
+
+impl Topic {
+    fn state(&self) -> State {
+        match &self.chronicle {
+            Some(chronicle) if chronicle.membership().standing == Standing::Dissolved => State::Dissolved,
+            Some(_) => State::Activated,
+            None if self.motions.is_empty() => State::Failed,
+            None => State::Pending,
+        }
+    }
+
+    fn decision(&self, proposal: &Digest) -> Option<&Signed<Decision>> {
+        let failed = self.failed.as_ref();
+        let failed = failed.filter(|failed| failed.claimed().is_some_and(|it| it.proposal.digest() == *proposal));
+        self.chronicle.as_ref().and_then(|chronicle| chronicle.decision(proposal)).or(failed)
+    }
+
+    /// Returns all that a domain is told. One that is a member no longer is told how that came about, and nothing that
+    /// came after.
+    fn minutes(&self, viewer: &DomainKey) -> Vec<Minute> {
+        let is_elector = self.motions.values().any(|motion| motion.ballot.electorate.contains(viewer));
+        let mut minutes = Vec::new();
+        if let Some(chronicle) = &self.chronicle {
+            let membership = chronicle.membership();
+            let is_of_it = is_elector || membership.members.contains_key(viewer);
+            match membership.parted.get(viewer) {
+                Some(parting) if !is_of_it => {
+                    let behind = chronicle.behind(&parting.by);
+                    let told = chronicle.decisions().filter(|(by, _)| behind.contains(by));
+                    return told.map(|(_, decision)| Minute::Decided(decision.clone())).collect();
+                }
+                _ if !is_of_it => return Vec::new(),
+                _ => {}
+            }
+            minutes.extend(chronicle.all_decisions().map(|decision| Minute::Decided(decision.clone())));
+        } else if let Some(failed) = &self.failed {
+            let proposal = failed.claimed().and_then(|failed| failed.proposal.claimed());
+            let is_of_it = proposal
+                .is_some_and(|proposal| founding(proposal).is_ok_and(|ballot| ballot.electorate.contains(viewer)));
+            if is_of_it {
+                minutes.push(Minute::Decided(failed.clone()));
+            }
+        } else if !is_elector {
+            return Vec::new();
+        }
+        for motion in self.motions.values() {
+            minutes.push(Minute::Proposed { proposal: motion.signed.clone(), list: motion.list.clone() });
+            let voted = |cast: &Cast| Minute::Voted { vote: cast.vote.clone(), list: cast.list.clone() };
+            minutes.extend(motion.votes.values().map(voted));
+        }
+        minutes.extend(self.evidence.values().map(|it| Minute::Contradicted(Box::new(it.clone()))));
+        minutes
+    }
+}
+
+impl Motion {
+    fn cast(&self) -> BTreeMap<DomainKey, bool> {
+        self.votes.iter().map(|(elector, cast)| (*elector, cast.decision)).collect()
+    }
+
+    /// Returns what the votes come to, where that can be said now.
+    fn counted(&self, now: Time) -> Option<Decision> {
+        let votes = self.cast();
+        let outcome = tally(&self.ballot, &votes, self.proposal.ends + GRACE <= now)?;
+        let mut lists: BTreeMap<DomainKey, Signed<IssuerList>> =
+            self.votes.iter().map(|(elector, cast)| (*elector, cast.list.clone())).collect();
+        lists.entry(self.proposal.initiator).or_insert_with(|| self.list.clone());
+        Some(Decision {
+            proposal: self.signed.clone(),
+            votes: self.votes.values().map(|cast| cast.vote.clone()).collect(),
+            lists: lists.into_values().collect(),
+            outcome,
+            // A clock that was set back does not make it earlier than it can be.
+            at: now.max(self.proposal.opened),
+            extensions: Extensions::new(),
+        })
+    }
+}
+
+/// Puts the vote with the smaller digest first: nobody can say which came first, and all name it alike.
+fn sorted(mut it: Contradiction) -> Contradiction {
+    if it.second.digest() < it.first.digest() {
+        std::mem::swap(&mut it.first, &mut it.second);
+    }
+    it
+}
+
+/// Says whether a node could sign for a domain at a time.
+pub(super) fn is_issuer(list: &Signed<IssuerList>, domain: DomainKey, by: NodeId, at: Time) -> Result<(), Flaw> {
+    let opened = list.open(&NodeId(domain.0)).map_err(|_| Flaw::Signature("list of issuers"))?;
+    if opened.domain.key == domain && opened.issuers.contains(&by) && at < opened.expires {
+        return Ok(());
+    }
+    Err(Flaw::NoIssuer { domain, by })
+}
+
+/// Checks a vote on a proposal.
+fn checked<'a>(
+    signed: &'a Signed<Vote>,
+    list: &Signed<IssuerList>,
+    digest: &Digest,
+    motion: &Motion,
+) -> Result<&'a Vote, Flaw> {
+    let claimed = signed.claimed().ok_or(Flaw::Signature("vote"))?;
+    let (elector, by) = (claimed.elector, claimed.by);
+    if !motion.ballot.electorate.contains(&elector) {
+        return Err(Flaw::NoElector(elector));
+    }
+    let vote = signed.open(&by).map_err(|_| Flaw::Signature("vote"))?;
+    is_issuer(list, elector, by, vote.at)?;
+    let in_time = motion.proposal.opened <= vote.at && vote.at < motion.proposal.ends;
+    if vote.proposal != *digest || !in_time {
+        return Err(Flaw::Vote(elector));
+    }
+    Ok(vote)
+}

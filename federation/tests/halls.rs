@@ -1,0 +1,428 @@
+//! Domains govern together: they propose at once, lose each other, start again, contradict themselves, and derive the same.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::BTreeSet;
+
+use federation::governance::{Changed, GRACE, Hall, Spokesman, State};
+use kernel::{Digest, DomainKey, FederationId, Rng, Span, Time};
+use proptest::prelude::*;
+use rear_proto::{
+    Code, Extensions, Refusal, Signed, Signer,
+    flavour::Domain,
+    governance::{Minute, Outcome, Policy, Purpose, Statute, Vote},
+    membership::IssuerList,
+};
+
+const DAY: Span = Span::secs(86_400);
+
+/// A domain: its hall, and what it keeps over a restart.
+struct Seat {
+    hall: Hall,
+    kept: Vec<Minute>,
+    issuer: Signer,
+    domain: Domain,
+    list: Signed<IssuerList>,
+}
+
+struct World {
+    seats: Vec<Seat>,
+    now: Time,
+    /// Those of different sides hear nothing of each other.
+    side: Vec<usize>,
+    rng: Rng,
+}
+
+fn signer(n: usize) -> Signer {
+    let mut secret = [1; 32];
+    secret[..8].copy_from_slice(&(n as u64 + 1).to_le_bytes());
+    Signer::from_secret(&secret)
+}
+
+impl World {
+    fn new(count: usize) -> Self {
+        let seat = |n: usize| {
+            let (key, issuer) = (signer(n * 2), signer(n * 2 + 1));
+            let domain = Domain { key: DomainKey(key.id().0), name: format!("domain-{n}") };
+            let list = IssuerList {
+                domain: domain.clone(),
+                number: 1,
+                issuers: vec![issuer.id()],
+                expires: Time(u64::MAX),
+                extensions: Extensions::new(),
+            };
+            Seat { hall: Hall::default(), kept: Vec::new(), issuer, domain, list: Signed::new(list, &key) }
+        };
+        Self {
+            seats: (0..count).map(seat).collect(),
+            now: Time(1_000_000),
+            side: vec![0; count],
+            rng: Rng::from_seed([7; 32]),
+        }
+    }
+
+    fn key(&self, n: usize) -> DomainKey {
+        self.seats[n].domain.key
+    }
+
+    fn act<T>(
+        &mut self,
+        n: usize,
+        act: impl FnOnce(&mut Hall, Time, &Spokesman<'_>, &mut Changed) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let (now, mut changed) = (self.now, Changed::default());
+        let Seat { hall, kept, issuer, domain, list } = &mut self.seats[n];
+        let by = Spokesman { domain: domain.key, signer: issuer, list };
+        let came = act(hall, now, &by, &mut changed);
+        kept.retain(|minute| changed.over.iter().all(|(_, over)| minute.id() != *over));
+        kept.extend(changed.minutes.into_iter().map(|(_, minute)| minute));
+        came
+    }
+
+    fn propose(&mut self, n: usize, federation: Option<FederationId>, purpose: Purpose) -> Result<Digest, Refusal> {
+        let nonce = self.rng.bytes();
+        self.act(n, |hall, now, by, changed| hall.propose(now, by, federation, purpose, DAY, nonce, changed))
+    }
+
+    fn vote(&mut self, n: usize, proposal: Digest, yes: bool) -> Result<(), Refusal> {
+        self.act(n, |hall, now, by, changed| hall.vote(now, by, &proposal, yes, String::new(), changed))
+    }
+
+    /// Lets a domain vote yes on all that it is asked.
+    fn agree(&mut self, n: usize, id: FederationId) {
+        let me = self.key(n);
+        let asked: Vec<Digest> = self.seats[n]
+            .hall
+            .open(&id)
+            .filter(|(_, _, ballot, cast)| ballot.electorate.contains(&me) && !cast.contains_key(&me))
+            .map(|(digest, ..)| digest)
+            .collect();
+        for proposal in asked {
+            self.vote(n, proposal, true).unwrap();
+        }
+    }
+
+    /// One tells another what that lacks, as far as it may know of it; says whether there was something.
+    fn tell(&mut self, from: usize, to: usize) -> bool {
+        let viewer = self.key(to);
+        let topics: Vec<FederationId> = self.seats[from].hall.topics_of(&viewer).collect();
+        let mut said = false;
+        for id in topics {
+            let me = self.key(from);
+            let have = self.seats[to].hall.have(&id, &me);
+            let minutes = self.seats[from].hall.lacking(&id, &viewer, &have, 1 << 20);
+            let before = self.seats[to].kept.len();
+            self.act(to, |hall, now, by, changed| {
+                hall.hear(now, minutes, changed);
+                hall.count(now, by.signer, changed);
+                Ok(())
+            })
+            .unwrap();
+            said |= self.seats[to].kept.len() != before;
+        }
+        said
+    }
+
+    /// All tell each other until nobody has anything new to say.
+    fn settle(&mut self) {
+        let count = self.seats.len();
+        loop {
+            let mut said = false;
+            for from in 0..count {
+                for to in (0..count).filter(|to| *to != from) {
+                    if self.side[from] == self.side[to] {
+                        said |= self.tell(from, to);
+                    }
+                }
+            }
+            if !said {
+                return;
+            }
+        }
+    }
+
+    /// Lets a domain start again with what it has kept, in another order.
+    fn restart(&mut self, n: usize) {
+        let mut kept = std::mem::take(&mut self.seats[n].kept);
+        kept.reverse();
+        self.seats[n].hall = Hall::default();
+        self.act(n, |hall, now, _, changed| {
+            hall.hear(now, kept, changed);
+            Ok(())
+        })
+        .unwrap();
+    }
+
+    fn pass(&mut self, span: Span) {
+        self.now = self.now + span;
+        for n in 0..self.seats.len() {
+            self.act(n, |hall, now, by, changed| {
+                hall.count(now, by.signer, changed);
+                Ok(())
+            })
+            .unwrap();
+        }
+    }
+
+    /// Creates a federation of the first `count` domains.
+    fn federation(&mut self, policy: Policy, count: usize) -> FederationId {
+        let id = FederationId(self.propose(0, None, self.founding(policy, count)).unwrap().0);
+        self.settle();
+        (1..count).for_each(|n| self.agree(n, id));
+        self.settle();
+        assert!((0..count).all(|n| self.state(n, id) == Some(State::Activated)));
+        id
+    }
+
+    fn founding(&self, policy: Policy, count: usize) -> Purpose {
+        let mut members: Vec<Domain> = self.seats[..count].iter().map(|seat| seat.domain.clone()).collect();
+        members.sort_by_key(|domain| domain.key);
+        Purpose::CreateFederation {
+            name: "archipelago".to_owned(),
+            description: String::new(),
+            statute: statute(policy),
+            members,
+        }
+    }
+
+    fn state(&self, n: usize, id: FederationId) -> Option<State> {
+        self.seats[n].hall.federations().find(|(known, _)| *known == id).map(|(_, state)| state)
+    }
+
+    fn outcome(&self, n: usize, id: FederationId, proposal: Digest) -> Option<Outcome> {
+        let chronicle = self.seats[n].hall.chronicle(&id).ok()?;
+        Some(chronicle.decision(&proposal)?.claimed()?.outcome)
+    }
+
+    fn members(&self, n: usize, id: FederationId) -> BTreeSet<DomainKey> {
+        let chronicle = self.seats[n].hall.chronicle(&id).ok();
+        chronicle.into_iter().flat_map(|it| it.membership().members.keys().copied()).collect()
+    }
+
+    fn add(&self, n: usize) -> Purpose {
+        Purpose::AddMember { member: self.seats[n].domain.clone() }
+    }
+
+    fn remove(&self, n: usize) -> Purpose {
+        Purpose::RemoveMember { member: self.key(n), at_once: false }
+    }
+}
+
+fn statute(policy: Policy) -> Statute {
+    Statute { policy, closed: false, least_term: Span::ZERO, extensions: Extensions::new() }
+}
+
+#[test]
+fn a_federation_is_pending_until_all_have_agreed_and_failed_when_one_has_not() {
+    let mut world = World::new(3);
+    let id = FederationId(world.propose(0, None, world.founding(Policy::Majority, 3)).unwrap().0);
+    world.settle();
+    assert_eq!(world.state(2, id), Some(State::Pending));
+    world.vote(1, Digest(id.0), true).unwrap();
+    world.settle();
+    assert_eq!(world.state(2, id), Some(State::Pending));
+    world.vote(2, Digest(id.0), false).unwrap();
+    world.settle();
+    assert!((0..3).all(|n| world.state(n, id) == Some(State::Failed)));
+    let closed = world.vote(2, Digest(id.0), true).unwrap_err();
+    assert_eq!((closed.code(), closed.text()), (Code::Closed, "it is decided: Failed".to_owned()));
+}
+
+#[test]
+fn silence_is_counted_when_the_time_is_over_and_votes_that_were_in_time_with_it() {
+    for (policy, comes_to) in
+        [(Policy::OneVoteVeto, Outcome::Passed), (Policy::All, Outcome::Expired), (Policy::Majority, Outcome::Expired)]
+    {
+        let mut world = World::new(4);
+        let id = world.federation(policy, 4);
+        let proposal = world.propose(1, Some(id), Purpose::DissolveFederation).unwrap();
+        world.settle();
+        world.pass(DAY.minus(Span::secs(1)));
+        world.vote(2, proposal, true).unwrap();
+        world.pass(Span::secs(1));
+        world.settle();
+        assert_eq!(world.outcome(1, id, proposal), None, "votes may be under way");
+        world.pass(GRACE);
+        world.settle();
+        assert!((0..4).all(|n| world.outcome(n, id, proposal) == Some(comes_to)), "{policy:?}");
+        let late = world.vote(3, proposal, true).unwrap_err();
+        assert_eq!(late.code(), Code::Closed);
+    }
+}
+
+#[test]
+fn a_vote_that_comes_when_the_time_is_over_is_refused_where_it_is_cast() {
+    let mut world = World::new(3);
+    let id = world.federation(Policy::All, 3);
+    let proposal = world.propose(0, Some(id), Purpose::DissolveFederation).unwrap();
+    world.settle();
+    world.pass(DAY);
+    assert_eq!(world.vote(1, proposal, true).unwrap_err().code(), Code::Expired);
+}
+
+#[test]
+fn votes_survive_a_restart_in_the_middle() {
+    let mut world = World::new(5);
+    let id = world.federation(Policy::Majority, 5);
+    let proposal = world.propose(0, Some(id), Purpose::DissolveFederation).unwrap();
+    world.settle();
+    world.vote(1, proposal, true).unwrap();
+    world.settle();
+    (0..5).for_each(|n| world.restart(n));
+    assert_eq!(world.vote(1, proposal, false).unwrap_err().code(), Code::Closed, "it has voted, and knows it");
+    world.vote(2, proposal, true).unwrap();
+    world.settle();
+    assert!((0..5).all(|n| world.outcome(n, id, proposal) == Some(Outcome::Passed)));
+    (0..5).for_each(|n| world.restart(n));
+    assert!((0..5).all(|n| world.state(n, id) == Some(State::Dissolved)));
+}
+
+#[test]
+fn two_votes_of_one_domain_that_differ_are_evidence_everywhere_and_the_first_counts() {
+    let mut world = World::new(3);
+    let id = world.federation(Policy::All, 3);
+    let proposal = world.propose(0, Some(id), Purpose::DissolveFederation).unwrap();
+    world.settle();
+    world.vote(2, proposal, true).unwrap();
+    world.settle();
+    // Another issuer of the domain, or the same one by another program, says no.
+    let Seat { issuer, domain, list, .. } = &world.seats[2];
+    let vote = Vote {
+        proposal,
+        elector: domain.key,
+        by: issuer.id(),
+        decision: false,
+        at: world.now,
+        remark: String::new(),
+        extensions: Extensions::new(),
+    };
+    let other = Minute::Voted { vote: Signed::new(vote, issuer), list: list.clone() };
+    for n in [0, 1] {
+        world.act(n, |hall, now, _, changed| Ok(hall.hear(now, vec![other.clone(), other.clone()], changed))).unwrap();
+    }
+    world.settle();
+    for seat in &world.seats {
+        let evidence: Vec<_> = seat.hall.evidence(&id).collect();
+        assert_eq!(evidence.len(), 1);
+        assert_ne!(evidence[0].first.claimed().unwrap().decision, evidence[0].second.claimed().unwrap().decision);
+    }
+    world.vote(1, proposal, true).unwrap();
+    world.settle();
+    assert!((0..3).all(|n| world.outcome(n, id, proposal) == Some(Outcome::Passed)));
+}
+
+#[test]
+fn who_is_expelled_learns_it_and_nothing_that_comes_after() {
+    let mut world = World::new(4);
+    let id = world.federation(Policy::Majority, 4);
+    let expel = world.propose(0, Some(id), world.remove(3)).unwrap();
+    world.settle();
+    assert_eq!(world.vote(3, expel, false).unwrap_err().code(), Code::NotAMember);
+    (1..3).for_each(|n| world.agree(n, id));
+    world.settle();
+    assert_eq!(world.members(3, id), world.members(0, id));
+    let next = world.propose(1, Some(id), Purpose::ChangePolicy { statute: statute(Policy::All) }).unwrap();
+    world.settle();
+    (0..3).for_each(|n| world.agree(n, id));
+    world.settle();
+    assert_eq!((world.outcome(0, id, next), world.outcome(3, id, next)), (Some(Outcome::Passed), None));
+    assert_eq!(world.propose(3, Some(id), world.add(3)).unwrap_err().code(), Code::NotAMember);
+}
+
+#[test]
+fn a_stranger_is_told_nothing_and_one_that_is_asked_to_join_everything() {
+    let mut world = World::new(4);
+    let id = world.federation(Policy::Majority, 3);
+    assert_eq!(world.state(3, id), None);
+    world.propose(0, Some(id), world.add(3)).unwrap();
+    world.settle();
+    (1..4).for_each(|n| world.agree(n, id));
+    world.settle();
+    assert_eq!(world.members(3, id).len(), 4);
+    assert!(world.seats[0].hall.are_fellows(&world.key(0), &world.key(3)));
+}
+
+/// What happens in a storm.
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    Add(usize, usize),
+    Remove(usize, usize),
+    Agree(usize),
+    Tell(usize, usize),
+    Split(u64),
+    Heal,
+    Restart(usize),
+    Pass(u64),
+}
+
+fn event(count: usize) -> impl Strategy<Value = Event> {
+    let one = move || 0..count;
+    prop_oneof![
+        2 => (one(), one()).prop_map(|(by, who)| Event::Add(by, who)),
+        2 => (one(), one()).prop_map(|(by, who)| Event::Remove(by, who)),
+        6 => one().prop_map(Event::Agree),
+        12 => (one(), one()).prop_map(|(from, to)| Event::Tell(from, to)),
+        1 => any::<u64>().prop_map(Event::Split),
+        1 => Just(Event::Heal),
+        1 => one().prop_map(Event::Restart),
+        1 => (1..50_000_u64).prop_map(Event::Pass),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_is_lost_or_at_once_all_members_derive_the_same_and_what_is_decided_stays(
+        events in prop::collection::vec(event(6), 0..120),
+    ) {
+        let mut world = World::new(6);
+        let id = world.federation(Policy::Majority, 4);
+        let mut decided = std::collections::BTreeMap::new();
+        for event in events {
+            match event {
+                Event::Add(by, who) => { let _ = world.propose(by, Some(id), world.add(who)); }
+                Event::Remove(by, who) => { let _ = world.propose(by, Some(id), world.remove(who)); }
+                Event::Agree(n) => {
+                    let me = world.key(n);
+                    let asked: Vec<_> = world.seats[n].hall.open(&id)
+                        .filter(|(_, _, ballot, _)| ballot.electorate.contains(&me))
+                        .map(|(digest, ..)| digest).collect();
+                    for proposal in asked { let _ = world.vote(n, proposal, true); }
+                }
+                Event::Tell(from, to) if from != to && world.side[from] == world.side[to] => { world.tell(from, to); }
+                Event::Tell(..) => {}
+                Event::Split(bits) => (0..6).for_each(|n| world.side[n] = usize::from(bits >> n & 1 == 1)),
+                Event::Heal => world.side = vec![0; 6],
+                Event::Restart(n) => world.restart(n),
+                Event::Pass(seconds) => world.pass(Span::secs(seconds)),
+            }
+            for n in 0..6 {
+                let Ok(chronicle) = world.seats[n].hall.chronicle(&id) else { continue };
+                for (by, decision) in chronicle.decisions() {
+                    let outcome = decision.claimed().unwrap().outcome;
+                    prop_assert_eq!(*decided.entry(*by).or_insert(outcome), outcome, "a decision changed");
+                }
+            }
+        }
+        world.side = vec![0; 6];
+        world.settle();
+        world.pass(DAY.times(2));
+        world.settle();
+        let members = (0..6).find_map(|n| {
+            let members = world.members(n, id);
+            members.contains(&world.key(n)).then_some(members)
+        });
+        let Some(members) = members else { return Ok(()) };
+        let mut seen = Vec::new();
+        for n in (0..6).filter(|n| members.contains(&world.key(*n))) {
+            prop_assert_eq!(world.seats[n].hall.open(&id).count(), 0, "all is decided");
+            seen.push(world.seats[n].hall.chronicle(&id).unwrap().membership().clone());
+        }
+        prop_assert!(seen.iter().all(|one| *one == seen[0]));
+        // Who was expelled has learnt it.
+        for n in 0..6 {
+            let knows = world.seats[n].hall.chronicle(&id).map(|it| it.is_member(&world.key(n))).unwrap_or(false);
+            prop_assert_eq!(knows, members.contains(&world.key(n)), "domain {}", n);
+        }
+    }
+}
