@@ -11,6 +11,7 @@ use serde_bytes::{ByteBuf, Bytes};
 
 use crate::{refusal::Refusal, wire::codec};
 
+pub mod alike;
 pub mod cheap;
 mod signer;
 
@@ -18,7 +19,7 @@ pub use signer::Signer;
 pub(crate) use signer::{hmac, x25519};
 
 /// What can be signed: the tag keeps a signature over one kind from standing under another.
-pub trait Signable: Serialize + DeserializeOwned {
+pub trait Signable: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// The domain tag, unlike that of every other kind.
     const TAG: &'static str;
 
@@ -52,7 +53,7 @@ struct Inner<T> {
     bytes: Box<[u8]>,
     signature: [u8; 64],
     /// What the bytes say, since somebody has looked; nothing where they are no `T`.
-    value: OnceLock<Option<T>>,
+    value: OnceLock<Option<Arc<T>>>,
     /// The key under which it opened.
     opened: OnceLock<NodeId>,
     /// The first key under which it did not open.
@@ -64,7 +65,7 @@ impl<T: Signable> Signed<T> {
     pub fn new(value: T, signer: &Signer) -> Self {
         let bytes = codec::encode(&value).into_boxed_slice();
         let signature = signer.sign(&message(T::TAG, &bytes));
-        let (value, opened) = (OnceLock::from(Some(value)), OnceLock::from(signer.id()));
+        let (value, opened) = (OnceLock::from(Some(Arc::new(value))), OnceLock::from(signer.id()));
         Self(Arc::new(Inner { bytes, signature, value, opened, refused: OnceLock::new() }))
     }
 
@@ -104,7 +105,16 @@ impl<T: Signable> Signed<T> {
 
     /// Decodes without verifying, for finding out whose signature to ask for. Nothing may be believed of it.
     pub fn claimed(&self) -> Option<&T> {
-        self.0.value.get_or_init(|| codec::decode(&self.0.bytes).ok()).as_ref()
+        self.value().map(Arc::as_ref)
+    }
+
+    /// Returns what [`claimed`](Self::claimed) does as a handle of its own, for who keeps it.
+    pub fn kept(&self) -> Option<Arc<T>> {
+        self.value().cloned()
+    }
+
+    fn value(&self) -> Option<&Arc<T>> {
+        self.0.value.get_or_init(|| codec::decode(&self.0.bytes).ok().map(Arc::new)).as_ref()
     }
 }
 
@@ -160,14 +170,14 @@ impl<T> Serialize for Signed<T> {
     }
 }
 
-impl<'de, T> Deserialize<'de> for Signed<T> {
+impl<'de, T: Send + Sync + 'static> Deserialize<'de> for Signed<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (bytes, signature) = <(ByteBuf, ByteBuf)>::deserialize(deserializer)?;
         let signature =
             signature.into_vec().try_into().map_err(|_| serde::de::Error::custom("a signature has 64 bytes"))?;
         let bytes = bytes.into_vec().into_boxed_slice();
         let (value, opened, refused) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        Ok(Self(Arc::new(Inner { bytes, signature, value, opened, refused })))
+        Ok(Self(alike::signed(Arc::new(Inner { bytes, signature, value, opened, refused }))))
     }
 }
 
@@ -187,7 +197,7 @@ mod tests {
         const TAG: &'static str = "threat";
     }
 
-    fn travelled<T: Signable, U>(signed: &Signed<T>) -> Signed<U> {
+    fn travelled<T: Signable, U: Signable>(signed: &Signed<T>) -> Signed<U> {
         codec::decode(&codec::encode(signed)).unwrap()
     }
 

@@ -52,6 +52,7 @@ impl Drop for Scope {
         DEPTH.set(DEPTH.get().saturating_sub(1));
         if DEPTH.get() == 0 {
             OFF_CURVE.take();
+            super::alike::clear();
         }
     }
 }
