@@ -299,7 +299,7 @@ pub(crate) fn federation(effect: federation::Effect, out: &mut Vec<Routed>) {
             contract(contract::Input::MemberGone { node })
         }
         E::Partners(partners) => {
-            out.push(discovery(discovery::Input::Partners(partners.clone())));
+            out.push(discovery(discovery::Input::Partners(std::sync::Arc::clone(&partners))));
             contract(contract::Input::Partners(partners))
         }
         E::Secret(secret) => discovery(discovery::Input::Secret(secret)),

@@ -68,7 +68,13 @@ impl Manager {
         bearer: &NodeId,
         now: Time,
     ) -> Result<DomainKey, BadEndorsement> {
-        endorsement.verify(key, bearer, &self.domain, |domain| self.partners.contains_key(domain), now)
+        endorsement.verify(
+            key,
+            bearer,
+            &self.domain,
+            |domain| self.partners.iter().any(|partner| partner.domain.key == *domain),
+            now,
+        )
     }
 
     /// Checks that a caller may begin something; who may say what at all was decided before.

@@ -1,5 +1,7 @@
 //! Everything that can happen to the Contract Manager, and everything it can ask for.
 
+use std::sync::Arc;
+
 use kernel::{AllocationId, AskId, ContractId, FlavourId, Key, NodeId, RequestId, Resources, Span, Ticket};
 use rear_proto::{
     Answer, Epoch, Refusal, Request, Row, Trace,
@@ -77,7 +79,7 @@ pub enum Input {
         way: Result<Way, Refusal>,
     },
     /// From Federation, at the start and at each change: these are the domain's partners.
-    Partners(Vec<Partner>),
+    Partners(Arc<[Partner]>),
     // -- from the Virtual Fabric ------------------------------------------------------------------------
     /// As a provider: is there a signed contract for this customer?
     LookUp {

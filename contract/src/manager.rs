@@ -1,6 +1,9 @@
 //! The manager: what it knows, and which of its parts each input goes to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use kernel::{
     AllocationId, AskId, ContractId, DomainKey, Key, NodeId, Rng, Ticket, Time, Wake,
@@ -38,7 +41,7 @@ pub struct Manager {
     pub(crate) domain: DomainKey,
     pub(crate) role: Role,
     /// Domains whose supernodes may vouch for what comes from there.
-    pub(crate) partners: BTreeMap<DomainKey, Partner>,
+    pub(crate) partners: Arc<[Partner]>,
     pub(crate) rng: Rng,
     /// Own proof of membership; without it nothing is bought or sold.
     pub(crate) credentials: Option<Credentials>,
@@ -141,7 +144,7 @@ impl Manager {
             signer,
             domain,
             role,
-            partners: BTreeMap::new(),
+            partners: Arc::default(),
             rng,
             credentials: None,
             storage: true,
@@ -312,7 +315,7 @@ impl kernel::Manager for Manager {
             Input::RenewByHand { ticket, contract } => self.renew_by_hand(now, ticket, contract, out),
             Input::Resolved { allocation, way } => self.resolved(now, allocation, way, out),
             Input::Partners(partners) => {
-                self.partners = partners.into_iter().map(|partner| (partner.domain.key, partner)).collect();
+                self.partners = partners;
             }
             Input::Asked { ticket, from, caller, request, trace } => {
                 self.asked(now, ticket, from, caller, &request, trace, out);

@@ -100,7 +100,7 @@ fn supernode(candidates: u64) -> Manager {
     }
     let domain = Domain { key: PARTNER, name: "somewhere".to_owned() };
     let partner = Partner { domain, name: "somewhere".to_owned(), on: true, supernodes: Vec::new() };
-    manager.handle(NOW, Input::Partners(vec![partner]), &mut out);
+    manager.handle(NOW, Input::Partners([partner].into()), &mut out);
     manager
 }
 

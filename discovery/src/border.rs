@@ -42,7 +42,7 @@ pub(crate) struct Border {
     here: Party,
     home: Domain,
     role: Role,
-    partners: Vec<Partner>,
+    partners: Arc<[Partner]>,
 }
 
 impl Border {
@@ -52,7 +52,7 @@ impl Border {
             // Until an offer of this domain has told its name, it goes by its key.
             home: Domain { key: me.domain, name: me.domain.to_string() },
             role: me.role,
-            partners: Vec::new(),
+            partners: Arc::default(),
         }
     }
 
@@ -91,7 +91,7 @@ impl Border {
     }
 
     /// Takes in who the partners are.
-    pub(crate) fn partners_are(&mut self, partners: Vec<Partner>) {
+    pub(crate) fn partners_are(&mut self, partners: Arc<[Partner]>) {
         self.partners = partners;
     }
 

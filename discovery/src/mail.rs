@@ -1,5 +1,7 @@
 //! Everything that can happen to the Discovery Manager, and everything it can ask for.
 
+use std::sync::Arc;
+
 use kernel::{AllocationId, AskId, FlavourId, NodeId, RequestId, Span, Ticket};
 use rear_proto::{
     Answer, Flavour, Mismatch, Refusal, Request, Row, Selector, Trace,
@@ -114,7 +116,7 @@ pub enum Input {
         node: NodeId,
     },
     /// From Federation, at a supernode, at the start and at each change: these are the domain's partners.
-    Partners(Vec<Partner>),
+    Partners(Arc<[Partner]>),
     /// From Federation, at a supernode: the secret of the domain.
     Secret(DomainSecret),
 }

@@ -11,7 +11,10 @@ mod serving;
 mod subscribers;
 mod widening;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use kernel::{AskId, NodeId, RequestId, Rng, Span, Time, Wake};
 use rear_proto::{
@@ -233,7 +236,7 @@ impl Manager {
     }
 
     /// What partners offered who are none any longer is no longer to be had.
-    fn partners_are(&mut self, partners: Vec<Partner>, out: &mut Vec<Effect>) {
+    fn partners_are(&mut self, partners: Arc<[Partner]>, out: &mut Vec<Effect>) {
         self.border.partners_are(partners);
         if self.border.is_supernode() {
             let is_partner = |offer: &&Offer| self.border.partner(&offer.flavour.domain.key).is_some();

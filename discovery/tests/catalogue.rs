@@ -322,7 +322,7 @@ fn an_offer_of_a_domain_that_is_no_partner_is_not_believed() {
     own(&mut net, SP, 1, 1);
     settle(&mut net);
     // Alpha knows no partner any more; the catalogue still hands the offer out.
-    net.feed(SC, Input::Partners(Vec::new()));
+    net.feed(SC, Input::Partners([].into()));
     net.discover(SC, "");
     assert_eq!(net.view(SC), []);
 }

@@ -129,7 +129,7 @@ fn partners_are_shown_only_what_a_rule_exposes_to_them() {
 fn a_partner_that_is_not_on_is_shown_nothing() {
     let mut world = stocked(open());
     let off = rear_proto::local::Partner { on: false, ..partner(BETA, &[20]) };
-    world.feed(Input::Partners(vec![off]));
+    world.feed(Input::Partners([off].into()));
     assert_eq!(origins(&world.shown_to(BETA, 1, "")), [0; 0]);
     for caller in [Caller::Partner { domain: BETA, on: false }, Caller::Visitor { domain: BETA }, Caller::Stranger] {
         assert_eq!(words(&world.asked_by(2, 20, caller, wide(2, "", 4))), ["refuse NotAMember"]);
@@ -242,7 +242,7 @@ fn other_names_are_the_same_after_a_restart_whenever_the_secret_comes() {
             next.manager.restore(row.table, &row.key, row.value.as_ref().unwrap()).unwrap();
         }
         next.start();
-        next.feed(Input::Partners(vec![partner(BETA, &[20, 21]), partner(GAMMA, &[30])]));
+        next.feed(Input::Partners([partner(BETA, &[20, 21]), partner(GAMMA, &[30])].into()));
         next.feed(secret);
         assert!(matches!(next.resolve(inward, MEMBER), Ok(Way::Onward(_))), "{secret_first}");
         assert!(matches!(next.resolve(outward, caller(GAMMA)), Ok(Way::Onward(_))), "{secret_first}");
@@ -418,7 +418,7 @@ fn who_copies_anothers_origin_hides_it_only_until_it_has_refused() {
 fn partners_that_are_none_any_longer_are_forgotten() {
     let mut world = stocked(Config::default());
     assert_eq!(origins(&world.shown_to_member(1, "domain=beta")), [4]);
-    world.feed(Input::Partners(vec![partner(GAMMA, &[30])]));
+    world.feed(Input::Partners([partner(GAMMA, &[30])].into()));
     assert_eq!(origins(&world.shown_to_member(2, "domain=beta")), [0; 0]);
     assert_eq!(world.manager.candidates(world.now).count(), 2);
 }

@@ -248,7 +248,7 @@ fn a_catalogues_offers_are_believed_under_their_own_signatures() {
     ];
     for (what, offered, believed) in cases {
         let mut world = supernode(Config::default());
-        world.feed(Input::Partners(vec![partner(BETA, &[200]), partner(GAMMA, &[30])]));
+        world.feed(Input::Partners([partner(BETA, &[200]), partner(GAMMA, &[30])].into()));
         world.up_as(40, Role::Catalogue, Realm::Catalogue);
         let effects = world.asked_by(1, 5, MEMBER, wide(1, "cpu>=2", 4));
         let ask = ask_of(&effects, 40);

@@ -4,7 +4,7 @@
 //! The higher list wins, then the higher sequence, then the smaller digest; removals are the union of all that
 //! were validly signed. So nodes that have heard the same, in whatever order, believe the same.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
 use kernel::{
     Digest, NodeId, Span, Time,
@@ -23,10 +23,10 @@ const REMEMBERED: usize = 4 * MAX_REVOKED;
 /// The domain as this node knows it.
 #[derive(Debug, Clone)]
 pub(crate) struct Charter {
-    domain: Domain,
     list: Signed<IssuerList>,
-    issuers: IssuerList,
-    descriptor: Option<(Signed<Descriptor>, Descriptor)>,
+    /// What the list says.
+    issuers: Arc<IssuerList>,
+    descriptor: Option<(Signed<Descriptor>, Arc<Descriptor>)>,
     revoked: BTreeMap<NodeId, Time>,
 }
 
@@ -42,20 +42,20 @@ pub(crate) struct News {
 impl Charter {
     /// Believes a list of issuers, if the domain that it names has signed it.
     pub(crate) fn new(list: &Signed<IssuerList>) -> Option<Self> {
-        let domain = list.claimed()?.domain.clone();
-        let issuers = list.open(&NodeId(domain.key.0)).ok()?.clone();
-        Some(Self { domain, list: list.clone(), issuers, descriptor: None, revoked: BTreeMap::new() })
+        let issuers = list.kept()?;
+        list.open(&NodeId(issuers.domain.key.0)).ok()?;
+        Some(Self { list: list.clone(), issuers, descriptor: None, revoked: BTreeMap::new() })
     }
 
-    pub(crate) const fn domain(&self) -> &Domain {
-        &self.domain
+    pub(crate) fn domain(&self) -> &Domain {
+        &self.issuers.domain
     }
 
     pub(crate) const fn list(&self) -> &Signed<IssuerList> {
         &self.list
     }
 
-    pub(crate) const fn issuers(&self) -> &IssuerList {
+    pub(crate) fn issuers(&self) -> &IssuerList {
         &self.issuers
     }
 
@@ -67,7 +67,7 @@ impl Charter {
     }
 
     /// Returns the newest description, opened.
-    pub(crate) const fn described(&self) -> Option<&Descriptor> {
+    pub(crate) fn described(&self) -> Option<&Descriptor> {
         match &self.descriptor {
             Some((_, descriptor)) => Some(descriptor),
             None => None,
@@ -123,16 +123,16 @@ impl Charter {
         if *list == self.list {
             return false;
         }
-        let Ok(issuers) = list.open(&NodeId(self.domain.key.0)) else { return false };
+        let Ok(issuers) = list.open(&NodeId(self.domain().key.0)) else { return false };
         let rank = |issuers: &IssuerList, digest: Digest| (issuers.number, Reverse(digest));
-        if issuers.domain.key != self.domain.key
+        if issuers.domain.key != self.domain().key
             || issuers.expires <= now
             || rank(issuers, list.digest()) <= rank(&self.issuers, self.list.digest())
         {
             return false;
         }
-        self.issuers = issuers.clone();
-        self.domain = self.issuers.domain.clone();
+        let Some(issuers) = list.kept() else { return false };
+        self.issuers = issuers;
         self.list = list.clone();
         true
     }
@@ -149,7 +149,9 @@ impl Charter {
         }
         let Ok(descriptor) = signed.open(&issuer) else { return news };
         // Of a later list that is not known here it can't be said whether the issuer stands on it.
-        if descriptor.domain != self.domain.key || descriptor.list > self.issuers.number || descriptor.issuer != issuer
+        if descriptor.domain != self.domain().key
+            || descriptor.list > self.issuers.number
+            || descriptor.issuer != issuer
         {
             return news;
         }
@@ -160,8 +162,10 @@ impl Charter {
         }
         let rank = |descriptor: &Descriptor, digest: Digest| (descriptor.list, descriptor.sequence, Reverse(digest));
         let newest = self.descriptor.as_ref().map(|(signed, known)| rank(known, signed.digest()));
-        if newest.is_none_or(|newest| rank(descriptor, signed.digest()) > newest) {
-            self.descriptor = Some((signed.clone(), descriptor.clone()));
+        if newest.is_none_or(|newest| rank(descriptor, signed.digest()) > newest)
+            && let Some(descriptor) = signed.kept()
+        {
+            self.descriptor = Some((signed.clone(), descriptor));
             news.adopted = true;
         }
         news
@@ -175,7 +179,7 @@ impl Charter {
         now: Time,
     ) -> Result<Member, CredentialsError> {
         let credentials = Credentials { list: self.list.clone(), certificate: certificate.clone() };
-        credentials.verify(&self.domain.key, bearer, now)
+        credentials.verify(&self.domain().key, bearer, now)
     }
 
     /// Says whether an issuer ought to describe the domain anew: it is not, or by an older list, or not every
@@ -215,7 +219,7 @@ impl Charter {
         revoked.sort();
         supernodes.truncate(MAX_SUPERNODES);
         let descriptor = Descriptor {
-            domain: self.domain.key,
+            domain: self.domain().key,
             list: self.issuers.number,
             sequence,
             issuer: issuer.id(),

@@ -33,6 +33,7 @@ mod manager;
 mod partners;
 mod rate;
 mod record;
+mod roll;
 mod timers;
 mod tokens;
 mod visitors;

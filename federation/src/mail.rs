@@ -1,5 +1,7 @@
 //! Everything that can happen to the Federation Manager, and everything it can ask for.
 
+use std::sync::Arc;
+
 use kernel::{AskId, NodeId, Span, Ticket, Time};
 use rear_proto::{
     Answer, Refusal, Request, Row,
@@ -156,7 +158,7 @@ pub enum Effect {
     /// To Contract: our own proof of membership.
     Credentials(Box<Credentials>),
     /// To Discovery and Contract, at the start and at each change: these are the domain's partners.
-    Partners(Vec<Partner>),
+    Partners(Arc<[Partner]>),
     /// To Discovery, at a supernode: the secret of the domain.
     Secret(DomainSecret),
     /// To the transport: remember these addresses, and keep a connection to this node.

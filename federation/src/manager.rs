@@ -11,7 +11,10 @@ mod partnering;
 mod renewing;
 mod sharing;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use kernel::{AskId, Digest, DomainKey, NodeId, Rng, Span, Time, Wake};
 use rear_proto::{
@@ -20,6 +23,7 @@ use rear_proto::{
     local::{DomainSecret, Partner, Realm},
     membership::{Certificate, Credentials, Descriptor, Role},
     record::decode,
+    signed::alike,
 };
 
 use crate::{
@@ -30,6 +34,7 @@ use crate::{
     partners::Partners,
     rate::Rate,
     record::{self, DescriptorRecord, MemberRecord, OwnRecord, PeersRecord, RevokedRecord, SecretRecord, TokenRecord},
+    roll::{Addresses, Member, Roll},
     timers::{Timer, Timers},
     tokens::Tokens,
     visitors::Visitors,
@@ -59,9 +64,11 @@ pub struct Manager {
     addresses: Vec<String>,
     /// Members to begin with, as the issuer told them.
     bootstrap: Vec<Party>,
-    members: BTreeMap<NodeId, Member>,
+    members: Roll,
     /// Nodes that are connected, members or not.
-    peers: BTreeMap<NodeId, Peer>,
+    ///
+    /// Boxed, as is much here, since a map makes room for eleven at once, and most nodes have a few.
+    peers: BTreeMap<NodeId, Box<Peer>>,
     /// Nodes that the transport was told to keep connected, and where.
     kept: BTreeMap<NodeId, Kept>,
     partners: Partners,
@@ -72,7 +79,7 @@ pub struct Manager {
     /// Invitations that are being taken up.
     accepting: BTreeMap<AskId, Accepting>,
     /// What the other managers were told of partners.
-    announced: Option<Vec<Partner>>,
+    announced: Option<Arc<[Partner]>>,
     /// Partners of whom there is something new that the own domain's nodes were not told yet.
     unshared: BTreeSet<DomainKey>,
     last_shared: Option<Time>,
@@ -98,21 +105,11 @@ struct Restored {
     revoked: Vec<(NodeId, Time)>,
 }
 
-/// A node that has proven to be a member.
-#[derive(Debug, Clone)]
-struct Member {
-    certificate: Signed<Certificate>,
-    role: Role,
-    expires: Time,
-    addresses: Vec<String>,
-    last_heard: Option<Time>,
-}
-
 /// A node that is connected.
 #[derive(Debug, Default)]
 struct Peer {
     /// Where, as the transport has it.
-    addresses: Vec<String>,
+    addresses: Addresses,
     /// As what the others were told that it is here.
     told: Option<Told>,
     /// The HELLO that waits for its answer.
@@ -130,7 +127,7 @@ struct Peer {
 /// What the other managers were told of a node that is here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Told {
-    addresses: Vec<String>,
+    addresses: Addresses,
     role: Role,
     realm: Realm,
 }
@@ -186,7 +183,7 @@ impl Manager {
             secret: None,
             addresses: Vec::new(),
             bootstrap: Vec::new(),
-            members: BTreeMap::new(),
+            members: Roll::default(),
             peers: BTreeMap::new(),
             kept: BTreeMap::new(),
             partners: Partners::default(),
@@ -219,9 +216,9 @@ impl Manager {
                 let node = NodeId(record::key32(table, key)?);
                 let MemberRecord { certificate, addresses } = decode(table, value)?;
                 let claimed = certificate.claimed().ok_or_else(|| record::damaged(table, "it has no certificate"))?;
-                let member =
-                    Member { role: claimed.role, expires: claimed.expires, certificate, addresses, last_heard: None };
-                self.members.insert(node, member);
+                let member = Member::new(&certificate, claimed.expires, alike::list(addresses));
+                let member = member.filter(|member| *member.node() == node);
+                self.members.put(member.ok_or_else(|| record::damaged(table, "its certificate is another node's"))?);
                 Ok(())
             }
             Table::Tokens => {
@@ -296,7 +293,7 @@ impl Manager {
                 out.push(Effect::MemberGone { node, removed: true });
             }
         }
-        let members: Vec<NodeId> = self.members.keys().copied().collect();
+        let members: Vec<NodeId> = self.members.iter().map(|(node, _)| *node).collect();
         for node in members {
             self.reconsider(now, node, out);
         }
@@ -304,8 +301,8 @@ impl Manager {
             .members
             .iter()
             .filter(|(node, _)| self.is_live(now, node))
-            .map(|(node, member)| Party { node: *node, addresses: member.addresses.clone() })
-            .chain(self.bootstrap.iter().filter(|peer| !self.members.contains_key(&peer.node)).cloned())
+            .map(|(node, member)| Party { node: *node, addresses: member.addresses.to_vec() })
+            .chain(self.bootstrap.iter().filter(|peer| !self.members.contains(&peer.node)).cloned())
             .collect();
         self.keep_supernodes(out);
         for party in live {
@@ -322,10 +319,10 @@ impl Manager {
     pub fn members(&self) -> impl Iterator<Item = MemberView> {
         self.members.iter().map(|(node, member)| MemberView {
             node: *node,
-            role: member.role,
-            addresses: member.addresses.clone(),
+            role: member.role(),
+            addresses: member.addresses.to_vec(),
             connected: self.peers.contains_key(node),
-            last_heard: member.last_heard,
+            last_heard: member.last_heard(),
             expires: member.expires,
             revoked: self.is_revoked(node),
         })
@@ -363,7 +360,7 @@ impl Manager {
             connected: self
                 .peers
                 .iter()
-                .filter(|(node, peer)| peer.told.is_some() && self.members.contains_key(node))
+                .filter(|(node, peer)| peer.told.is_some() && self.members.contains(node))
                 .count(),
             warning,
         })
@@ -518,8 +515,8 @@ impl kernel::Manager for Manager {
                 Timer::Spread => self.spread(now, out),
                 Timer::Renew => self.renew(now, out),
                 Timer::Reissue => self.reissue(now, out),
-                Timer::MemberEnds(node) => {
-                    self.reconsider(now, node, out);
+                Timer::MembersEnd => {
+                    self.members_end(now, out);
                     self.tend(now, out);
                 }
                 Timer::RevocationEnds(node) => self.revocation_ends(now, node, out),

@@ -87,21 +87,21 @@ pub(crate) fn learn_descriptor(charter: &mut Charter, descriptor: &Signed<Descri
     news.adopted || !news.revoked.is_empty()
 }
 
-/// All partners, by their domains' keys.
+/// All partners, by their domains' keys; boxed, since a map makes room for eleven at once.
 #[derive(Debug, Default)]
-pub(crate) struct Partners(BTreeMap<DomainKey, Partner>);
+pub(crate) struct Partners(BTreeMap<DomainKey, Box<Partner>>);
 
 impl Partners {
     pub(crate) fn get(&self, domain: &DomainKey) -> Option<&Partner> {
-        self.0.get(domain)
+        self.0.get(domain).map(Box::as_ref)
     }
 
     pub(crate) fn get_mut(&mut self, domain: &DomainKey) -> Option<&mut Partner> {
-        self.0.get_mut(domain)
+        self.0.get_mut(domain).map(Box::as_mut)
     }
 
     pub(crate) fn put(&mut self, domain: DomainKey, partner: Partner) {
-        self.0.insert(domain, partner);
+        self.0.insert(domain, Box::new(partner));
     }
 
     pub(crate) fn remove(&mut self, domain: &DomainKey) -> bool {
@@ -109,16 +109,16 @@ impl Partners {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&DomainKey, &Partner)> {
-        self.0.iter()
+        self.0.iter().map(|(domain, partner)| (domain, partner.as_ref()))
     }
 
     /// Returns those that are partners, suspended or not.
     pub(crate) fn live(&self) -> impl Iterator<Item = (&DomainKey, &Partner)> {
-        self.0.iter().filter(|(_, partner)| partner.is_live())
+        self.iter().filter(|(_, partner)| partner.is_live())
     }
 
     pub(crate) fn get_live(&self, domain: &DomainKey) -> Option<&Partner> {
-        self.0.get(domain).filter(|partner| partner.is_live())
+        self.get(domain).filter(|partner| partner.is_live())
     }
 
     /// Returns the live partner that is called this here, or has this key.

@@ -1,6 +1,6 @@
 //! How often each node may ask: so many times in a window.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::VecDeque;
 
 use kernel::{NodeId, Span, Time};
 
@@ -13,25 +13,29 @@ const NODES: usize = 4096;
 pub(crate) struct Rate {
     window: Span,
     most: u32,
-    counted: BTreeMap<NodeId, (Time, u32)>,
-    began: BTreeSet<(Time, NodeId)>,
+    /// When each began, and how often it has asked since, those that began first leading. Mostly there are a few; to
+    /// look through as many as there may be takes less time than to read the least of what is asked.
+    counted: VecDeque<(NodeId, Time, u32)>,
 }
 
 impl Rate {
     pub(crate) const fn new(window: Span, most: u32) -> Self {
-        Self { window, most, counted: BTreeMap::new(), began: BTreeSet::new() }
+        Self { window, most, counted: VecDeque::new() }
     }
 
     /// Counts one; where it is one too many, says after which time to ask again.
     pub(crate) fn admit(&mut self, now: Time, node: &NodeId) -> Result<(), Span> {
-        while let Some((began, node)) = self.began.first().copied()
-            && (began + self.window <= now || self.counted.len() > NODES)
+        while let Some((_, began, _)) = self.counted.front()
+            && (*began + self.window <= now || self.counted.len() > NODES)
         {
-            self.began.remove(&(began, node));
-            self.counted.remove(&node);
+            self.counted.pop_front();
         }
-        let (began, count) = self.counted.entry(*node).or_insert((now, 0));
-        self.began.insert((*began, *node));
+        let known = self.counted.iter().position(|(of, ..)| of == node);
+        let at = known.unwrap_or_else(|| {
+            self.counted.push_back((*node, now, 0));
+            self.counted.len() - 1
+        });
+        let Some((_, began, count)) = self.counted.get_mut(at) else { return Ok(()) };
         if *count >= self.most {
             return Err(now.until(*began + self.window));
         }
@@ -64,6 +68,6 @@ mod tests {
             node.0[..4].copy_from_slice(&n.to_le_bytes());
             assert_eq!(rate.admit(Time(0), &node), Ok(()));
         }
-        assert!(rate.counted.len() <= NODES + 1 && rate.began.len() <= NODES + 1);
+        assert!(rate.counted.len() <= NODES + 1);
     }
 }

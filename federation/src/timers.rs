@@ -15,8 +15,8 @@ pub(crate) enum Timer {
     Renew,
     /// Renew the domain's description.
     Reissue,
-    /// This node's certificate ends.
-    MemberEnds(NodeId),
+    /// The certificate of a member ends, or of several.
+    MembersEnd,
     /// This node's removal need not be remembered any longer.
     RevocationEnds(NodeId),
     /// This token ends.
@@ -42,7 +42,7 @@ impl Timer {
             Self::Spread => "spread",
             Self::Renew => "renew-certificate",
             Self::Reissue => "renew-descriptor",
-            Self::MemberEnds(_) => "member-expiry",
+            Self::MembersEnd => "member-expiry",
             Self::RevocationEnds(_) => "revocation-expiry",
             Self::TokenEnds(_) => "token-expiry",
             Self::Describe => "describe",
@@ -72,6 +72,13 @@ impl Timers {
     /// Sets a timer for later than `now`: a setting of no time at all must not keep the manager awake.
     pub(crate) fn set_later(&mut self, timer: Timer, now: Time, at: Time) {
         self.set(timer, at.max(now + Span::millis(1)));
+    }
+
+    /// Sets a timer for no later than this.
+    pub(crate) fn set_by(&mut self, timer: Timer, at: Time) {
+        if self.at.get(&timer).is_none_or(|set| *set > at) {
+            self.set(timer, at);
+        }
     }
 
     pub(crate) fn cancel(&mut self, timer: Timer) {

@@ -33,7 +33,7 @@ fn is_reserve(request: &Request) -> bool {
 fn an_order_of_a_domain_that_is_no_partner_is_refused() {
     for gone in [SP, P4] {
         let mut world = chain();
-        world.give(gone, Input::Partners(Vec::new()));
+        world.give(gone, Input::Partners([].into()));
         world.buy(wish(id(SC), 1, Mode::Direct));
         world.settle();
         assert_eq!(world.refusals(1), [Code::Unavailable]);
@@ -46,7 +46,7 @@ fn an_order_of_a_domain_that_is_no_partner_is_refused() {
 fn a_contract_vouched_for_by_a_domain_that_is_no_partner_is_given_back() {
     for gone in [C, SC] {
         let mut world = chain();
-        world.give(gone, Input::Partners(Vec::new()));
+        world.give(gone, Input::Partners([].into()));
         world.buy(wish(id(SC), 1, Mode::Direct));
         world.run(Span::secs(1));
         assert_eq!(world.refusals(1).len(), 1);

@@ -165,7 +165,7 @@ pub fn world_with(config: Config) -> World {
 /// A supernode of alpha, with its secret, that has beta and gamma for partners.
 pub fn supernode(config: Config) -> World {
     let mut world = world_as(Role::Supernode, config);
-    world.feed(Input::Partners(vec![partner(BETA, &[20, 21]), partner(GAMMA, &[30])]));
+    world.feed(Input::Partners([partner(BETA, &[20, 21]), partner(GAMMA, &[30])].into()));
     world.feed(Input::Secret(DomainSecret([7; 32])));
     world
 }

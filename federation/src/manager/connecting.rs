@@ -2,10 +2,13 @@
 //! supernodes and catalogues; then others of the domain. Each kind has its own room, so none crowds out another.
 
 use kernel::{DomainKey, NodeId};
-use rear_proto::{door::MAX_SUPERNODES, flavour::Party, membership::Role};
+use rear_proto::{door::MAX_SUPERNODES, flavour::Party, membership::Role, signed::alike};
 
 use super::{Manager, bounded};
-use crate::mail::Effect;
+use crate::{
+    mail::Effect,
+    roll::{Addresses, Member},
+};
 
 /// The most supernodes of one partner that are dialled by its description: any of them will do, and a few may be off.
 const OF_EACH_PARTNER: usize = 8;
@@ -13,7 +16,7 @@ const OF_EACH_PARTNER: usize = 8;
 /// A node that the transport was told to keep connected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Kept {
-    addresses: Vec<String>,
+    addresses: Addresses,
     kind: Kind,
 }
 
@@ -31,7 +34,7 @@ impl Manager {
         if addresses.is_empty() || node == self.me || self.is_blocked(&node) || self.is_revoked(&node) {
             return;
         }
-        let kept = Kept { addresses, kind: self.kind_of(&node) };
+        let kept = Kept { addresses: alike::list(addresses), kind: self.kind_of(&node) };
         let known = self.kept.get(&node);
         if known == Some(&kept) {
             return;
@@ -47,7 +50,7 @@ impl Manager {
             return;
         }
         let is_told = known.is_some_and(|known| known.addresses == kept.addresses);
-        let addresses = kept.addresses.clone();
+        let addresses = kept.addresses.to_vec();
         self.kept.insert(node, kept);
         if !is_told {
             out.push(Effect::KeepConnected(Party { node, addresses }));
@@ -59,7 +62,7 @@ impl Manager {
         let is_described = || {
             described.is_some_and(|descriptor| descriptor.supernodes.iter().any(|supernode| supernode.node == *node))
         };
-        match self.members.get(node).map(|member| member.role) {
+        match self.members.get(node).map(Member::role) {
             Some(Role::Supernode) => Kind::OwnSupernode,
             Some(Role::Node | Role::Catalogue) => Kind::Other,
             None if is_described() => Kind::OwnSupernode,

@@ -1,6 +1,8 @@
 //! Nodes of other domains: partners' supernodes and catalogues, which this supernode deals with, and visitors at a
 //! catalogue. Who of a partner is let in hangs on the partner's own word, as it is known here.
 
+use std::sync::Arc;
+
 use kernel::{DomainKey, NodeId, Time};
 use rear_proto::{
     Extensions, Row, Signed,
@@ -9,6 +11,7 @@ use rear_proto::{
     local::{Caller, Realm},
     membership::{self, Certificate, Role},
     message::Hello,
+    signed::alike,
 };
 
 use super::{Manager, bounded};
@@ -16,6 +19,7 @@ use crate::{
     mail::{Effect, PartnerView},
     partners::{self, Partner},
     record::{self, ForeignRecord},
+    roll::Addresses,
     timers::Timer,
 };
 
@@ -33,12 +37,12 @@ pub(super) struct Foreign {
     pub(super) certificate: Signed<Certificate>,
     pub(super) role: Role,
     pub(super) expires: Time,
-    pub(super) addresses: Vec<String>,
+    pub(super) addresses: Addresses,
 }
 
 impl Foreign {
     fn record(&self) -> ForeignRecord {
-        ForeignRecord { certificate: self.certificate.clone(), addresses: self.addresses.clone() }
+        ForeignRecord { certificate: self.certificate.clone(), addresses: self.addresses.to_vec() }
     }
 }
 
@@ -46,7 +50,7 @@ impl Manager {
     /// Returns who a node is, and its role in its domain.
     pub(crate) fn caller(&self, now: Time, node: &NodeId) -> (Caller, Role) {
         if let Some(member) = self.members.get(node).filter(|_| self.is_live(now, node)) {
-            return (Caller::Member(member.role), member.role);
+            return (Caller::Member(member.role()), member.role());
         }
         match self.foreign.get(node).and_then(|foreign| Some((foreign, self.realm(now, node, foreign)?))) {
             Some((foreign, Realm::Partner(domain))) => {
@@ -209,7 +213,7 @@ impl Manager {
             certificate: certificate.clone(),
             role: proven.role,
             expires: proven.expires,
-            addresses: Vec::new(),
+            addresses: Addresses::default(),
         };
         if is_revoked || self.is_live(now, &node) {
             return;
@@ -226,7 +230,7 @@ impl Manager {
             return;
         }
         if let Some(known) = self.foreign.get(&node) {
-            fresh.addresses.clone_from(&known.addresses);
+            fresh.addresses = Arc::clone(&known.addresses);
             // The certificate that lasts longer is the later one.
             if known.domain == domain && known.expires >= fresh.expires {
                 fresh.certificate = known.certificate.clone();
@@ -234,12 +238,12 @@ impl Manager {
             }
         }
         if !addresses.is_empty() {
-            fresh.addresses = addresses;
+            fresh.addresses = alike::list(addresses);
         }
         let before = self.foreign.get(&node);
         let is_new = before.is_none_or(|known| known.record() != fresh.record());
         let (is_partner, expires) = (fresh.role == Role::Supernode, fresh.expires);
-        let said = Party { node, addresses: fresh.addresses.clone() };
+        let said = Party { node, addresses: fresh.addresses.to_vec() };
         if is_new && is_partner {
             out.push(Effect::Keep(record::foreign(&node, Some(&fresh.record()))));
         }
@@ -344,6 +348,7 @@ impl Manager {
         let table = rear_proto::Table::Partners;
         let claimed = certificate.claimed().ok_or_else(|| record::damaged(table, "it has no certificate"))?;
         let Certificate { domain, role, expires, .. } = *claimed;
+        let addresses = alike::list(addresses);
         self.foreign.insert(node, Foreign { domain, certificate, role, expires, addresses });
         Ok(())
     }
@@ -361,7 +366,7 @@ impl Manager {
             if foreign.role == Role::Supernode {
                 let addresses = supernodes.entry(*node).or_default();
                 // What it says itself comes first: it is the newer, mostly.
-                let said: Vec<String> = foreign.addresses.clone();
+                let said: Vec<String> = foreign.addresses.to_vec();
                 let described = std::mem::take(addresses);
                 *addresses = said;
                 addresses.extend(described.into_iter().filter(|one| !foreign.addresses.contains(one)));
@@ -379,7 +384,7 @@ impl Manager {
             described.is_some_and(|descriptor| descriptor.supernodes.iter().any(|supernode| supernode.node == *node))
         };
         *node == self.me
-            || self.members.contains_key(node)
+            || self.members.contains(node)
             || self.foreign.get(node).is_some_and(|foreign| foreign.domain != *domain)
             || is_own()
     }

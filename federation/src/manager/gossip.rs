@@ -52,9 +52,8 @@ impl Manager {
         // The list's own length takes a byte or three.
         let mut bytes = 3;
         for member in others.iter().filter_map(|node| self.members.get(node)) {
-            let mut addresses = member.addresses.clone();
-            addresses.truncate(MAX_ADDRESSES);
-            let acquaintance = (member.certificate.clone(), addresses);
+            let addresses = member.addresses.iter().take(MAX_ADDRESSES).cloned().collect();
+            let acquaintance = (member.certificate().clone(), addresses);
             bytes += codec::size(&acquaintance);
             if bytes > MAX_EXTENSION || told.len() == MOST {
                 break;
@@ -87,7 +86,7 @@ impl Manager {
             if self.admit(now, node, &certificate, hints, out)
                 && let Some(member) = self.members.get(&node)
             {
-                let addresses = member.addresses.clone();
+                let addresses = member.addresses.to_vec();
                 self.keep_connected(Party { node, addresses }, out);
             }
         }

@@ -1,9 +1,9 @@
 //! HELLO: who is at the other end of a connection, and what it knows of the domain that we do not.
 
 use kernel::{AskId, NodeId, Ticket, Time};
-use rear_proto::{Answer, Code, Extensions, Refusal, Request, flavour::Party, message::Hello};
+use rear_proto::{Answer, Code, Extensions, Refusal, Request, flavour::Party, message::Hello, signed::alike};
 
-use super::{Asked, Manager, Peer, bounded};
+use super::{Asked, Manager, bounded};
 use crate::{authorise::not_a_member, mail::Effect, record, timers::Timer};
 
 /// The extension of HELLO that says in which of its lives a node is: how often it has started.
@@ -24,7 +24,7 @@ impl Manager {
         }
         let is_new = !self.peers.contains_key(&node);
         let peer = self.peers.entry(node).or_default();
-        peer.addresses = bounded(addresses);
+        peer.addresses = alike::list(bounded(addresses));
         // Who has proven to be a member before is one now: the connection proves its key.
         self.settle(now, node, out);
         if is_new {
@@ -36,7 +36,7 @@ impl Manager {
         self.timers.cancel(Timer::Hello(*node));
         self.timers.cancel(Timer::ShareWith(*node));
         self.visitors.forget(node);
-        if let Some(Peer { told: Some(_), .. }) = self.peers.remove(node) {
+        if self.peers.remove(node).is_some_and(|peer| peer.told.is_some()) {
             out.push(Effect::MemberDown { node: *node });
         }
     }
@@ -45,7 +45,7 @@ impl Manager {
     pub(super) fn say_hello(&mut self, now: Time, node: NodeId, out: &mut Vec<Effect>) {
         self.timers.cancel(Timer::Hello(node));
         let Some(peer) = self.peers.get_mut(&node) else { return };
-        let to = Party { node, addresses: peer.addresses.clone() };
+        let to = Party { node, addresses: peer.addresses.to_vec() };
         if peer.hello.is_some() {
             // Whom it was told of in that one may not come.
             peer.introduced = false;
@@ -135,7 +135,7 @@ impl Manager {
         {
             is_news = true;
             self.keep_credentials(out);
-            let members: Vec<NodeId> = self.members.keys().copied().collect();
+            let members: Vec<NodeId> = self.members.iter().map(|(node, _)| *node).collect();
             for node in members {
                 self.reconsider(now, node, out);
             }
@@ -170,7 +170,7 @@ impl Manager {
             peer.introduced = false;
         }
         if let Some(member) = self.members.get_mut(&from) {
-            member.last_heard = Some(now);
+            member.heard(now);
         }
         if is_news {
             self.spread(now, out);

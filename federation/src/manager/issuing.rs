@@ -86,7 +86,7 @@ impl Manager {
     /// Renews a member's certificate; one that is in the first half of its life is given again as it is.
     fn renewed(&mut self, now: Time, from: NodeId, out: &mut Vec<Effect>) -> Result<Signed<Certificate>, Refusal> {
         let member = self.members.get(&from).ok_or_else(not_a_member)?;
-        let (role, known) = (member.role, member.certificate.clone());
+        let (role, known) = (member.role(), member.certificate().clone());
         if known.claimed().is_some_and(|certificate| now < super::renewing::half_life(&certificate)) {
             return Ok(known);
         }
@@ -111,7 +111,7 @@ impl Manager {
         let peers = here
             .chain(away)
             .filter(|(_, member)| !member.addresses.is_empty())
-            .map(|(node, member)| Party { node: *node, addresses: member.addresses.clone() })
+            .map(|(node, member)| Party { node: *node, addresses: member.addresses.to_vec() })
             .take(self.config.peers.min(rear_proto::door::MAX_PEERS))
             .collect();
         // What supernodes share is for them alone.
@@ -180,7 +180,7 @@ impl Manager {
         supernodes.retain(|node, _| {
             let is_mine = *node == self.me && self.role == Role::Supernode;
             is_mine
-                || (is_anothers && *node != self.me && !self.members.contains_key(node) && !self.is_revoked(node))
+                || (is_anothers && *node != self.me && !self.members.contains(node) && !self.is_revoked(node))
                 || self.is_own_supernode(now, node)
         });
         if self.role == Role::Supernode {
@@ -192,14 +192,14 @@ impl Manager {
         for (node, member) in self.members.iter().filter(|(node, _)| self.is_own_supernode(now, node)) {
             let known = supernodes.entry(*node).or_default();
             if !member.addresses.is_empty() && (known.is_empty() || self.peers.contains_key(node)) {
-                known.clone_from(&member.addresses);
+                known.clone_from(&*member.addresses);
             }
         }
         supernodes.into_iter().map(|(node, addresses)| Party { node, addresses }).take(MAX_SUPERNODES).collect()
     }
 
     fn is_own_supernode(&self, now: Time, node: &NodeId) -> bool {
-        self.members.get(node).is_some_and(|member| member.role == Role::Supernode) && self.is_live(now, node)
+        self.members.get(node).is_some_and(|member| member.role() == Role::Supernode) && self.is_live(now, node)
     }
 
     /// Renews the description of the domain at half of its life.

@@ -1,15 +1,23 @@
 //! Members: who has proven to be one, who is here, and who is one no longer.
 
+use std::sync::Arc;
+
 use kernel::{NodeId, Time};
 use rear_proto::{
     Row, Signed, Table,
     flavour::Party,
     local::Realm,
     membership::{Certificate, Role},
+    signed::alike,
 };
 
-use super::{Manager, Member, Told};
-use crate::{mail::Effect, record, timers::Timer};
+use super::{Manager, Told};
+use crate::{
+    mail::Effect,
+    record,
+    roll::{Addresses, Member},
+    timers::Timer,
+};
 
 impl Manager {
     /// Takes in a certificate that a node has shown, and where it says that it is; returns whether it is a
@@ -27,31 +35,27 @@ impl Manager {
             return false;
         }
         let Ok(proven) = charter.verify(certificate, &node, now) else { return self.is_live(now, &node) };
-        if !self.members.contains_key(&node) && !self.make_room(out) {
+        if !self.members.contains(&node) && !self.make_room(out) {
             return false;
         }
-        let fresh = || Member {
-            certificate: certificate.clone(),
-            role: proven.role,
-            expires: proven.expires,
-            addresses: Vec::new(),
-            last_heard: None,
-        };
-        let is_new = !self.members.contains_key(&node);
-        let member = self.members.entry(node).or_insert_with(fresh);
+        let is_new = !self.members.contains(&node);
+        if is_new {
+            let Some(fresh) = Member::new(certificate, proven.expires, Addresses::default()) else { return false };
+            self.members.put(fresh);
+        }
+        let Some(member) = self.members.get_mut(&node) else { return false };
         // The certificate that lasts longer is the later one.
         let is_fresher = proven.expires > member.expires;
-        if is_fresher {
-            *member =
-                Member { addresses: std::mem::take(&mut member.addresses), last_heard: member.last_heard, ..fresh() };
+        if is_fresher && let Some(fresh) = Member::new(certificate, proven.expires, Addresses::default()) {
+            member.renew(fresh);
         }
-        let has_moved = !addresses.is_empty() && addresses != member.addresses;
+        let has_moved = !addresses.is_empty() && addresses != *member.addresses;
         if has_moved {
-            member.addresses = addresses;
+            member.addresses = alike::list(addresses);
         }
         if is_new || is_fresher || has_moved {
-            out.push(Effect::Keep(record::member(&node, &member.certificate, &member.addresses)));
-            self.timers.set(Timer::MemberEnds(node), member.expires);
+            out.push(Effect::Keep(record::member(&node, member.certificate(), &member.addresses)));
+            self.timers.set_by(Timer::MembersEnd, member.expires);
         }
         self.settle(now, node, out);
         true
@@ -59,7 +63,7 @@ impl Manager {
 
     /// Makes room for one more member; `false` where all that are known are connected.
     fn make_room(&mut self, out: &mut Vec<Effect>) -> bool {
-        if self.members.len() < self.config.members {
+        if self.members.count() < self.config.members {
             return true;
         }
         let away = self.members.iter().filter(|(node, _)| !self.peers.contains_key(node));
@@ -73,7 +77,6 @@ impl Manager {
     fn forget(&mut self, node: &NodeId, out: &mut Vec<Effect>) {
         self.members.remove(node);
         self.kept.remove(node);
-        self.timers.cancel(Timer::MemberEnds(*node));
         out.push(Effect::Keep(Row::drop(Table::Members, node.as_bytes())));
     }
 
@@ -81,8 +84,8 @@ impl Manager {
     pub(super) fn settle(&mut self, now: Time, node: NodeId, out: &mut Vec<Effect>) {
         let (said, role, realm) = match (self.members.get(&node), self.foreign.get(&node)) {
             (Some(member), _) if self.is_live(now, &node) => {
-                let realm = if member.role == Role::Catalogue { Realm::Catalogue } else { Realm::Own };
-                (&member.addresses, member.role, realm)
+                let realm = if member.role() == Role::Catalogue { Realm::Catalogue } else { Realm::Own };
+                (&member.addresses, member.role(), realm)
             }
             (_, Some(foreign)) => match self.realm(now, &node, foreign) {
                 Some(realm) => (&foreign.addresses, foreign.role, realm),
@@ -98,9 +101,9 @@ impl Manager {
         if peer.told.as_ref().is_some_and(as_told) {
             return;
         }
-        let here = Told { addresses: addresses.clone(), role, realm };
+        let here = Told { addresses: Arc::clone(addresses), role, realm };
         let is_new = peer.told.is_none();
-        let party = Party { node, addresses: here.addresses.clone() };
+        let party = Party { node, addresses: here.addresses.to_vec() };
         peer.told = Some(here);
         out.push(Effect::MemberUp { party: party.clone(), role, realm });
         if matches!(realm, Realm::Partner(_)) || !self.is_live(now, &node) {
@@ -118,9 +121,9 @@ impl Manager {
     /// Looks whether a member still is one, by its certificate and the newest list.
     pub(super) fn reconsider(&mut self, now: Time, node: NodeId, out: &mut Vec<Effect>) {
         let (Some(charter), Some(member)) = (&self.charter, self.members.get(&node)) else { return };
-        match charter.verify(&member.certificate, &node, now) {
+        match charter.verify(member.certificate(), &node, now) {
             Ok(proven) => {
-                self.timers.set(Timer::MemberEnds(node), proven.expires);
+                self.timers.set_by(Timer::MembersEnd, proven.expires);
                 if let Some(member) = self.members.get_mut(&node) {
                     member.expires = proven.expires;
                 }
@@ -135,6 +138,18 @@ impl Manager {
                     out.push(Effect::MemberGone { node, removed: false });
                 }
             }
+        }
+    }
+
+    /// The certificates of members have ended: they may have been renewed.
+    pub(super) fn members_end(&mut self, now: Time, out: &mut Vec<Effect>) {
+        let ended = self.members.iter().filter(|(_, member)| member.expires <= now);
+        let ended: Vec<NodeId> = ended.map(|(node, _)| *node).collect();
+        for node in ended {
+            self.reconsider(now, node, out);
+        }
+        if let Some(next) = self.members.iter().map(|(_, member)| member.expires).min() {
+            self.timers.set_later(Timer::MembersEnd, now, next);
         }
     }
 

@@ -1,6 +1,8 @@
 //! What the operator of a supernode asks of partners, and what another domain's supernode asks: an invitation is made,
 //! taken up, and stands as a record at either side.
 
+use std::sync::Arc;
+
 use kernel::{AskId, Digest, DomainKey, NodeId, Span, Ticket, Time};
 use rear_proto::{
     Answer, Code, Extensions, Refusal, Request, Signed, Table,
@@ -442,7 +444,7 @@ impl Manager {
 
     /// Tells the other managers of the partners, where anything has changed.
     pub(super) fn announce(&mut self, out: &mut Vec<Effect>) {
-        let partners: Vec<_> = self
+        let partners: Arc<[_]> = self
             .partners
             .live()
             .map(|(domain, partner)| rear_proto::local::Partner {
@@ -453,7 +455,7 @@ impl Manager {
             })
             .collect();
         if self.announced.as_ref() != Some(&partners) {
-            self.announced = Some(partners.clone());
+            self.announced = Some(Arc::clone(&partners));
             out.push(Effect::Partners(partners));
         }
     }

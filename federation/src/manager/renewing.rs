@@ -72,7 +72,7 @@ impl Manager {
             .peers
             .iter()
             .filter(|(node, peer)| peer.told.is_some() && charter.is_issuer(node))
-            .map(|(node, peer)| Party { node: *node, addresses: peer.addresses.clone() })
+            .map(|(node, peer)| Party { node: *node, addresses: peer.addresses.to_vec() })
             .collect();
         let turn = usize::try_from(self.renewals_tried % issuers.len().max(1) as u64).unwrap_or(0);
         let Some(to) = issuers.into_iter().nth(turn) else { return };

@@ -66,7 +66,7 @@ impl Manager {
 
     fn tell_partners(&mut self, node: NodeId, records: &[PartnerRecord], out: &mut Vec<Effect>) {
         let Some(peer) = self.peers.get(&node) else { return };
-        let to = Party { node, addresses: peer.addresses.clone() };
+        let to = Party { node, addresses: peer.addresses.to_vec() };
         for partners in letters(records) {
             let request = Request::Partners(Partners { partners, extensions: Extensions::new() });
             self.ask(Asked::Partners(node), to.clone(), request, out);
@@ -95,7 +95,7 @@ impl Manager {
         out: &mut Vec<Effect>,
     ) {
         let is_ours =
-            self.is_live(now, &from) && self.members.get(&from).is_some_and(|member| member.role == Role::Supernode);
+            self.is_live(now, &from) && self.members.get(&from).is_some_and(|member| member.role() == Role::Supernode);
         if !is_ours {
             out.push(Effect::Reply { ticket, answer: not_a_member().into() });
             return;

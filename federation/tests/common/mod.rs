@@ -420,7 +420,7 @@ impl Net {
                 }
                 Effect::MemberDown { node } => self.told.push((n, format!("down {}", self.number(node)))),
                 Effect::KeepConnected(party) => self.told.push((n, format!("keep {}", self.number(party.node)))),
-                Effect::Partners(partners) => self.nodes.get_mut(&n).unwrap().partners = partners,
+                Effect::Partners(partners) => self.nodes.get_mut(&n).unwrap().partners = partners.to_vec(),
                 Effect::Secret(secret) => self.nodes.get_mut(&n).unwrap().secret = Some(secret),
                 Effect::Credentials(credentials) => {
                     assert_eq!(credentials.certificate.claimed().unwrap().node, id(n));
