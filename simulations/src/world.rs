@@ -17,6 +17,7 @@ mod links;
 mod look;
 mod node;
 mod queue;
+mod rows;
 mod strike;
 mod trace;
 
@@ -25,14 +26,16 @@ use std::collections::{BTreeMap, VecDeque};
 use agent::{Agent, Batch, Command, Event, Output};
 use federation::CatalogueAddress;
 use kernel::{NodeId, Rng, Span, Time};
-use rear_proto::{Answer, Code, Table, membership::Role, partner::PartnerToken, signed::cheap};
+use rear_proto::{Answer, Code, membership::Role, partner::PartnerToken, signed::cheap};
 
 use self::{
     cuts::Cut,
     found::Setup,
     letters::Letter,
+    links::Connected,
     node::{Node, Waiter},
     queue::Queue,
+    rows::Shared,
     trace::{Mark, Trace},
 };
 use crate::{
@@ -42,7 +45,7 @@ use crate::{
     scenario::{Disks, Links, Scenario, Signing, Wire},
 };
 
-pub use self::trace::Reader;
+pub use self::{rows::Rows, trace::Reader};
 
 /// When worlds begin, by their own clock.
 pub const START: Time = Time(1_700_000_000_000);
@@ -68,6 +71,8 @@ pub struct World {
     queue: Queue<Due>,
     links: Links,
     disks: Disks,
+    /// The rows that many disks have.
+    shared: Shared,
     cuts: Vec<Cut>,
     last_conn: u64,
     as_bytes: bool,
@@ -104,7 +109,7 @@ enum Due {
     Deadline { waiter: Waiter, inside: bool },
     Refused { waiter: Waiter, inside: bool },
     Birth { node: NodeNo },
-    Connected { from: NodeNo, to: NodeNo, conn: u64, lives: (u32, u32), trip: Span },
+    Connected(Box<Connected>),
     Broken { at: NodeNo, of: NodeNo, conn: u64 },
     Notice { at: NodeNo, of: NodeNo, conn: u64, act: u32 },
     Redial { node: NodeNo, life: u32, to: NodeNo, tries: u32 },
@@ -140,7 +145,8 @@ impl World {
             Wire::Values => false,
         };
         let cheap = cheaply.then(cheap::Scope::enter);
-        let nodes = found::nodes(&plan, &mut rng, cheaply)?;
+        let mut shared = Shared::default();
+        let nodes = found::nodes(&plan, &mut rng, cheaply, &mut shared)?;
         let ids = nodes.iter().zip(0..).map(|(node, number)| (node.id, number)).collect();
         // Whoever is called a catalogue is one for all domains.
         let catalogues = nodes
@@ -159,6 +165,7 @@ impl World {
             queue: Queue::new(START),
             links: scenario.links,
             disks: scenario.disks,
+            shared,
             cuts: Vec::new(),
             last_conn: 0,
             as_bytes,
@@ -246,7 +253,7 @@ impl World {
             Due::Deadline { waiter, inside } => self.unanswered(waiter, inside, Code::Timeout),
             Due::Refused { waiter, inside } => self.refused(waiter, inside),
             Due::Birth { node } => self.bear(node),
-            Due::Connected { from, to, conn, lives, trip } => self.connected(from, to, conn, lives, trip),
+            Due::Connected(connected) => self.connected(*connected),
             Due::Broken { at, of, conn } => self.broken(at, of, conn),
             Due::Notice { at, of, conn, act } => self.notice(at, of, conn, act),
             Due::Redial { node, life, to, tries } => {
@@ -380,12 +387,12 @@ impl World {
         if self.node(node).agent.is_none() || self.node(node).life != life {
             return;
         }
-        let disk = &mut self.node_mut(node).disk;
+        let disk = &mut self.nodes[node as usize].disk;
         let Some(count) = disk.syncing.take() else { return };
         let done: Vec<_> = disk.waiting.drain(..count).collect();
         let mut said = Vec::new();
         for (rows, promises) in done {
-            rows.into_iter().for_each(|row| disk.keep(row));
+            rows.iter().for_each(|row| disk.rows.keep(row, &mut self.shared));
             said.extend(promises);
         }
         self.sync(node, life);
@@ -394,12 +401,7 @@ impl World {
 
     // -- lives ------------------------------------------------------------------------------------------
 
-    fn remember(
-        &self,
-        node: NodeNo,
-        rows: &BTreeMap<(Table, Vec<u8>), Vec<u8>>,
-        rng: Rng,
-    ) -> Result<Agent, rear_proto::DamagedRecord> {
+    fn remember(&self, node: NodeNo, rows: &Rows, rng: Rng) -> Result<Agent, rear_proto::DamagedRecord> {
         let (it, plan) = (self.node(node), &self.plan.nodes[node as usize]);
         let mut config = self.plan.domains[plan.domain as usize].config.clone();
         config.rear.offers.clone_from(&plan.offers);
@@ -407,8 +409,8 @@ impl World {
             config.federation.catalogues.extend(self.catalogues.iter().cloned());
         }
         let mut agent = Agent::new(config, it.me.clone(), rng);
-        for ((table, key), value) in rows {
-            agent.restore(*table, key, value)?;
+        for (table, key, value) in rows.iter() {
+            agent.restore(table, key, value)?;
         }
         Ok(agent)
     }

@@ -72,7 +72,7 @@ impl Liveness {
         let disk = world.disk(node);
         let mut of_it = Vec::new();
         for (intent, followed) in self.intents.iter_mut().filter(|(_, it)| it.node == node) {
-            followed.known = disk.contains_key(&(Table::Intents, intent.0.to_vec()));
+            followed.known = disk.has(Table::Intents, &intent.0);
             of_it.push(*intent);
         }
         of_it.into_iter().try_for_each(|intent| self.look(world, intent))

@@ -53,8 +53,8 @@ impl Model {
         let disk = world.disk(node);
         self.stirred.insert(node);
         self.nodes[node as usize].retain(|(buyer, key), promise| match promise.contract {
-            Some(contract) => disk.contains_key(&(Table::Contracts, contract.0.to_vec())),
-            None => disk.contains_key(&(Table::Reservations, [buyer.as_bytes(), key.as_bytes()].concat())),
+            Some(contract) => disk.has(Table::Contracts, &contract.0),
+            None => disk.has(Table::Reservations, &[buyer.as_bytes(), key.as_bytes()].concat()),
         });
     }
 

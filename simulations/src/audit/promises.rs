@@ -193,7 +193,7 @@ impl Promises {
             _ => None,
         };
         said.map(|digest| self.unsaid.remove(&(node, digest)));
-        let is_kept = |table, key: Vec<u8>| world.disk(node).contains_key(&(table, key));
+        let is_kept = |table, key: Vec<u8>| world.disk(node).has(table, &key);
         let kept = match &reply.answer {
             Answer::Contract(signed) => {
                 // At a relay, both that it sold and that behind it.

@@ -65,10 +65,7 @@ fn check_memory(world: &World, node: NodeNo, managers: &Managers) -> Checked {
     let (knows, keeps) = (kept(managers), kept(reborn.managers()));
     // Renewals come to their contracts only when the node has come to life, so they are counted where they lie.
     for contract in managers.contract.contracts() {
-        let (disk, first) = (world.disk(node), (Table::Renewals, contract.id.0.to_vec()));
-        let of_it =
-            |(table, key): &(Table, Vec<u8>)| *table == Table::Renewals && key.starts_with(contract.id.as_bytes());
-        let renewed = disk.range(first..).take_while(|(key, _)| of_it(key)).count();
+        let renewed = world.disk(node).count(Table::Renewals, contract.id.as_bytes());
         if renewed != contract.renewals {
             let what =
                 format!("contract {} is renewed {renewed} times, and it knows of {}", contract.id, contract.renewals);

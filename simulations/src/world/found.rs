@@ -13,6 +13,7 @@ use rear_proto::{
 use super::{
     Due, START, World,
     node::{Disk, Node},
+    rows::Shared,
 };
 use crate::plan::{DomainNo, NodeNo, Plan, PlanError};
 
@@ -38,7 +39,7 @@ pub(crate) enum Setup {
 }
 
 /// Makes the nodes of a plan.
-pub(super) fn nodes(plan: &Plan, rng: &mut Rng, cheaply: bool) -> Result<Vec<Node>, PlanError> {
+pub(super) fn nodes(plan: &Plan, rng: &mut Rng, cheaply: bool, shared: &mut Shared) -> Result<Vec<Node>, PlanError> {
     let mut nodes: Vec<Node> = Vec::with_capacity(plan.nodes.len());
     let mut issuer: Option<(DomainNo, Issuer)> = None;
     let make = |secret: [u8; 32]| if cheaply { cheap::signer(&secret) } else { Signer::from_secret(&secret) };
@@ -48,7 +49,9 @@ pub(super) fn nodes(plan: &Plan, rng: &mut Rng, cheaply: bool) -> Result<Vec<Nod
         let name = &plan.domains[node.domain as usize].name;
         let failed = |what: String| PlanError(format!("node {} can't be made: {what}", node.name));
         let rows = match &mut issuer {
-            Some((domain, issuer)) if *domain == node.domain => issuer.admit(&signer, node.role).map_err(failed)?,
+            Some((domain, issuer)) if *domain == node.domain => {
+                issuer.admit(&signer, node.role, shared).map_err(failed)?
+            }
             _ => {
                 let domain = make(rng.bytes());
                 let secret = DomainSecret(rng.bytes());
@@ -61,14 +64,14 @@ pub(super) fn nodes(plan: &Plan, rng: &mut Rng, cheaply: bool) -> Result<Vec<Nod
                 }
                 issuer = Some((
                     node.domain,
-                    Issuer::new(number, me, config, &rows, &addresses, rng.number()).map_err(failed)?,
+                    Issuer::new(number, me, config, &rows, &addresses, rng.number(), shared).map_err(failed)?,
                 ));
                 rows
             }
         };
         let domain =
             issuer.as_ref().map(|(_, issuer)| issuer.domain).ok_or_else(|| failed("it has no domain".to_owned()))?;
-        nodes.push(Node::new(Identity { signer, domain, role: node.role }, addresses, rows));
+        nodes.push(Node::new(Identity { signer, domain, role: node.role }, addresses, &rows, shared));
     }
     if let Some((_, issuer)) = issuer {
         issuer.retire(&mut nodes);
@@ -99,6 +102,7 @@ impl Issuer {
         rows: &[Row],
         addresses: &[String],
         seed: u64,
+        shared: &mut Shared,
     ) -> Result<Self, String> {
         let domain = me.domain;
         let mut agent = Agent::new(config.clone(), me, Rng::from_number(seed));
@@ -106,23 +110,23 @@ impl Issuer {
         for row in rows {
             let value = row.value.as_deref().unwrap_or_default();
             agent.restore(row.table, &row.key, value).map_err(|error| error.to_string())?;
-            disk.keep(row.clone());
+            disk.rows.keep(row, shared);
         }
         let mut issuer = Self { node, domain, agent, disk, tickets: 0 };
         let batch = issuer.agent.start(START, 1);
-        issuer.keep(batch);
-        issuer.tell(Event::Addresses(addresses.to_vec()));
+        issuer.keep(batch, shared);
+        issuer.tell(Event::Addresses(addresses.to_vec()), shared);
         Ok(issuer)
     }
 
-    fn keep(&mut self, batch: Batch) -> Vec<Output> {
-        batch.rows.into_iter().for_each(|row| self.disk.keep(row));
+    fn keep(&mut self, batch: Batch, shared: &mut Shared) -> Vec<Output> {
+        batch.rows.iter().for_each(|row| self.disk.rows.keep(row, shared));
         batch.outputs
     }
 
-    fn tell(&mut self, event: Event) -> Vec<Output> {
+    fn tell(&mut self, event: Event, shared: &mut Shared) -> Vec<Output> {
         let batch = self.agent.handle(START, event);
-        self.keep(batch)
+        self.keep(batch, shared)
     }
 
     fn ticket(&mut self) -> Ticket {
@@ -131,11 +135,11 @@ impl Issuer {
     }
 
     /// Lets a newcomer join; returns the newcomer's rows.
-    fn admit(&mut self, newcomer: &Signer, role: Role) -> Result<Vec<Row>, String> {
+    fn admit(&mut self, newcomer: &Signer, role: Role, shared: &mut Shared) -> Result<Vec<Row>, String> {
         let command = Command::Invite { role, ttl: INVITED };
         let outputs = {
             let ticket = self.ticket();
-            self.tell(Event::Command { ticket, command: Box::new(command) })
+            self.tell(Event::Command { ticket, command: Box::new(command) }, shared)
         };
         let token: Token = outputs
             .into_iter()
@@ -147,7 +151,7 @@ impl Issuer {
         let request = federation::genesis::ask(&token, newcomer.id(), START).map_err(|error| error.to_string())?;
         let ask = Box::new(Ask { request, tell: false, extensions: Default::default() });
         let ticket = self.ticket();
-        let outputs = self.tell(Event::Asked { ticket, from: newcomer.id(), ask });
+        let outputs = self.tell(Event::Asked { ticket, from: newcomer.id(), ask }, shared);
         let joined = outputs.into_iter().find_map(|output| match output {
             Output::Reply { reply, .. } => Some(reply.answer),
             _ => None,

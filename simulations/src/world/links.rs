@@ -25,6 +25,17 @@ pub(crate) struct Link {
     pub(crate) used: Time,
 }
 
+/// A connection that is there once it is dialled, if both ends still live in the lives that they had.
+#[derive(Debug)]
+pub(crate) struct Connected {
+    from: NodeNo,
+    to: NodeNo,
+    conn: u64,
+    lives: (u32, u32),
+    /// How long the way there and back takes.
+    trip: Span,
+}
+
 impl World {
     /// Returns what the line between two nodes is like.
     pub(super) fn line(&self, a: NodeNo, b: NodeNo) -> Line {
@@ -70,11 +81,12 @@ impl World {
         let at = self.now + takes;
         self.node_mut(from).now.dialling.insert(to, (conn, at));
         let lives = (self.node(from).life, self.node(to).life);
-        self.queue.push(at, Due::Connected { from, to, conn, lives, trip: trip.times(2) });
+        self.queue.push(at, Due::Connected(Box::new(Connected { from, to, conn, lives, trip: trip.times(2) })));
         Some((to, conn, takes))
     }
 
-    pub(super) fn connected(&mut self, from: NodeNo, to: NodeNo, conn: u64, lives: (u32, u32), trip: Span) {
+    pub(super) fn connected(&mut self, connected: Connected) {
+        let Connected { from, to, conn, lives, trip } = connected;
         if self.node(from).life == lives.0 {
             self.node_mut(from).now.dialling.remove(&to);
         }

@@ -1,12 +1,9 @@
 //! Looking at a world: what its observers are told when they ask. Nothing here changes anything.
 
-use std::collections::BTreeMap;
-
 use agent::{Agent, Managers};
 use kernel::{IntentId, NodeId, Rng, Span, Time};
-use rear_proto::Table;
 
-use super::World;
+use super::{Rows, World};
 use crate::{
     outcome::Violation,
     plan::{DomainNo, NodeNo, Plan},
@@ -100,7 +97,7 @@ impl World {
     }
 
     /// Returns what is durable at a node.
-    pub fn disk(&self, node: NodeNo) -> &BTreeMap<(Table, Vec<u8>), Vec<u8>> {
+    pub fn disk(&self, node: NodeNo) -> &Rows {
         &self.node(node).disk.rows
     }
 

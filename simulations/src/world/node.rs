@@ -5,10 +5,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use agent::{Agent, Identity, Output};
 use kernel::{ContractId, Digest, NodeId, Span, Ticket, Time};
 use network::mail::{Junction, Route};
-use rear_proto::{Row, Table};
+use rear_proto::Row;
 use vfabric::mail::Instance;
 
-use super::{channel::Way, found::Setup, links::Link};
+use super::{
+    channel::Way,
+    found::Setup,
+    links::Link,
+    rows::{Rows, Shared},
+};
 use crate::{
     plan::NodeNo,
     scenario::{Between, Line},
@@ -94,7 +99,7 @@ pub(crate) struct Clock {
 /// A disk: what is durable, and the batches that wait for a sync, with what they promise.
 #[derive(Debug, Default)]
 pub(crate) struct Disk {
-    pub(crate) rows: BTreeMap<(Table, Vec<u8>), Vec<u8>>,
+    pub(crate) rows: Rows,
     pub(crate) waiting: VecDeque<(Vec<Row>, Vec<Output>)>,
     /// How many batches the sync that is under way covers.
     pub(crate) syncing: Option<usize>,
@@ -105,9 +110,9 @@ pub(crate) struct Disk {
 }
 
 impl Node {
-    pub(crate) fn new(me: Identity, addresses: Vec<String>, rows: Vec<Row>) -> Self {
+    pub(crate) fn new(me: Identity, addresses: Vec<String>, rows: &[Row], shared: &mut Shared) -> Self {
         let mut disk = Disk::default();
-        rows.into_iter().for_each(|row| disk.keep(row));
+        rows.iter().for_each(|row| disk.rows.keep(row, shared));
         Self {
             id: me.signer.id(),
             me,
@@ -138,12 +143,12 @@ impl Node {
     }
 
     /// Ends the mind, and with it all that is not on the disk; of what waits for a sync the first `kept` are there.
-    pub(crate) fn end(&mut self, kept: usize) {
+    pub(crate) fn end(&mut self, kept: usize, shared: &mut Shared) {
         self.agent = None;
         self.wakes = None;
         self.disk.syncing = None;
         for (rows, _) in std::mem::take(&mut self.disk.waiting).into_iter().take(kept) {
-            rows.into_iter().for_each(|row| self.disk.keep(row));
+            rows.iter().for_each(|row| self.disk.rows.keep(row, shared));
         }
         *self.now = Life::default();
     }
@@ -171,19 +176,10 @@ impl Clock {
 }
 
 impl Disk {
-    pub(crate) fn keep(&mut self, row: Row) {
-        match row.value {
-            Some(value) => self.rows.insert((row.table, row.key), value),
-            None => self.rows.remove(&(row.table, row.key)),
-        };
-    }
-
     /// Returns what will be on it when all that waits has been written.
-    pub(crate) fn all(&self) -> BTreeMap<(Table, Vec<u8>), Vec<u8>> {
-        let mut all = Self { rows: self.rows.clone(), ..Self::default() };
-        for (rows, _) in &self.waiting {
-            rows.iter().cloned().for_each(|row| all.keep(row));
-        }
-        all.rows
+    pub(crate) fn all(&self) -> Rows {
+        let (mut all, mut shared) = (self.rows.clone(), Shared::default());
+        self.waiting.iter().flat_map(|(rows, _)| rows).for_each(|row| all.keep(row, &mut shared));
+        all
     }
 }

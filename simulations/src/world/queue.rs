@@ -10,6 +10,9 @@ use kernel::Time;
 /// How many milliseconds the wheel covers: most messages, syncs and deadlines fall into eight seconds.
 const SLOTS: usize = 8192;
 
+/// How many things of one moment a slot keeps its room for.
+const ROOM: usize = 8;
+
 /// Things that are to happen.
 #[derive(Debug)]
 pub(crate) struct Queue<T> {
@@ -49,6 +52,10 @@ impl<T> Queue<T> {
             if let Some(what) = self.slots[slot].pop_front() {
                 if self.slots[slot].is_empty() {
                     self.full[slot / 64] &= !(1 << (slot % 64));
+                    // After a moment at which much happened it would be large for ever.
+                    if self.slots[slot].capacity() > ROOM {
+                        self.slots[slot] = VecDeque::new();
+                    }
                 }
                 return Some((Time(at), what));
             }

@@ -54,8 +54,7 @@ impl World {
             Act::LostDisk { node, back_after } => {
                 self.crash(node, Some(back_after));
                 // Its key and its proof of membership lie elsewhere.
-                let kept = |table: &Table| matches!(table, Table::Membership);
-                self.node_mut(node).disk.rows.retain(|(table, _), _| kept(table));
+                self.node_mut(node).disk.rows.lose_all_but(Table::Membership);
             }
             Act::Lie { node, percent, lasts } => {
                 self.node_mut(node).lies = percent;
@@ -162,7 +161,7 @@ impl World {
 
     fn died(&mut self, node: NodeNo, kept: usize, back_after: Option<Span>) {
         let again: Vec<Due> = self.node(node).now.commands.values().filter_map(|setup| setup.and_then(again)).collect();
-        self.node_mut(node).end(kept);
+        self.nodes[node as usize].end(kept, &mut self.shared);
         again.into_iter().for_each(|due| self.after(Span::secs(1), due));
         self.trace.mix(super::trace::Mark::Life, self.now, [node, 0], &[]);
         self.show(&Seen::Died { node });
