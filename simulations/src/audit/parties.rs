@@ -23,6 +23,12 @@ pub(super) struct Parties {
     agreed: Recent<(NodeId, Key), (Digest, NodeNo)>,
     /// Contracts that live at somebody, and who has them.
     live: BTreeMap<ContractId, BTreeSet<NodeNo>>,
+    /// The parties of contracts that live at somebody, and which those are.
+    of: BTreeMap<NodeNo, BTreeSet<ContractId>>,
+    /// When the term of each contract that lives at its seller is over, by its clock.
+    ends: BTreeSet<(Time, ContractId, NodeNo)>,
+    /// Parties at which something has happened since the last sweep: of the others, nothing need be looked at again.
+    stirred: BTreeSet<NodeNo>,
     /// Since when something that takes two is there at one node only, by the world's time.
     apart: BTreeMap<(NodeNo, ContractId, Apart), Time>,
     /// What each contract backs, at its relay.
@@ -64,6 +70,10 @@ impl Parties {
             }
             !parties.is_empty()
         });
+        self.stirred.insert(node);
+        let its = self.of.get(&node).into_iter().flatten();
+        let its = its.filter_map(|id| world.managers(node).and_then(|managers| managers.contract.contract(id)));
+        self.ends.extend(its.filter(|it| it.role == Side::Provider).map(|it| (it.end, it.id, node)));
         let has = |contract: &ContractId| self.live.get(contract).is_some_and(|parties| parties.contains(&node));
         self.apart.retain(|(at, contract, _), _| *at != node && !has(contract));
     }
@@ -77,6 +87,7 @@ impl Parties {
 
     /// A node is down: what it was party to ends at the other within a lease.
     pub(super) fn died(&mut self, node: NodeNo) {
+        self.stirred.insert(node);
         self.apart.retain(|(at, ..), _| *at != node);
     }
 
@@ -84,15 +95,24 @@ impl Parties {
         match act {
             Act::Lie { node, .. } | Act::LostDisk { node, .. } => {
                 self.outlaws.insert(*node);
+                self.stirred.extend(self.of.keys());
             }
             // A clock that is off counts another lease.
             Act::Skew { .. } => {
                 self.apart.clear();
+                self.stirred.extend(self.of.keys());
                 self.clocks_off = true;
             }
             _ => {}
         }
         debug_assert!(self.outlaws.iter().all(|node| *node < world.count()));
+    }
+
+    /// Something has happened at a node.
+    pub(super) fn stirred(&mut self, node: NodeNo) {
+        if self.of.contains_key(&node) {
+            self.stirred.insert(node);
+        }
     }
 
     /// Contracts were kept or changed at a node.
@@ -114,6 +134,14 @@ impl Parties {
             }
             if contract.state.is_live() {
                 self.live.entry(id).or_default().insert(node);
+                let both = [&contract.buyer, &contract.seller].map(|party| world.index(party));
+                for party in both.into_iter().flatten().chain([node]) {
+                    self.of.entry(party).or_default().insert(id);
+                    self.stirred.insert(party);
+                }
+                if contract.role == Side::Provider {
+                    self.ends.insert((contract.end, id, node));
+                }
             } else {
                 self.gone(id, node);
             }
@@ -170,40 +198,78 @@ impl Parties {
         of(&contract.buyer) || of(&contract.seller)
     }
 
-    /// Looks at all contracts that live.
+    /// Looks at all contracts that live and at whose parties something has happened, and at what time alone ends.
     pub(super) fn sweep(&mut self, world: &World) -> Checked {
-        let mut apart = BTreeSet::new();
-        for (id, parties) in &self.live {
-            for &node in parties {
-                let Some(managers) = world.managers(node) else { continue };
-                let Some(contract) = managers.contract.contract(id).filter(|it| it.state.is_live()) else { continue };
-                if self.is_outlaw(world, &contract) {
-                    continue;
-                }
-                self.check_term(world, node, managers, &contract)?;
-                let other = if contract.role == Side::Consumer { contract.seller } else { contract.buyer };
-                let theirs = world.index(&other).and_then(|other| world.managers(other));
-                let Some(theirs) = theirs else {
-                    apart.insert((node, *id, Apart::Lives));
-                    continue;
-                };
-                if !theirs.contract.contract(id).is_some_and(|it| it.state.is_live()) {
-                    apart.insert((node, *id, Apart::Lives));
-                }
-                if contract.role == Side::Consumer && is_active(managers, id) && !is_active(theirs, id) {
-                    apart.insert((node, *id, Apart::Active));
-                }
+        let mut looked = BTreeSet::new();
+        for node in std::mem::take(&mut self.stirred) {
+            let Some(of_it) = self.of.get_mut(&node) else { continue };
+            of_it.retain(|id| self.live.contains_key(id));
+            looked.extend(of_it.iter().copied());
+            if of_it.is_empty() {
+                self.of.remove(&node);
             }
         }
-        self.apart.retain(|what, _| apart.contains(what));
-        for what @ (node, contract, kind) in apart {
-            let since = *self.apart.entry(what).or_insert(world.now());
+        let mut apart = BTreeSet::new();
+        for id in &looked {
+            self.look(world, id, &mut apart);
+        }
+        self.apart.retain(|what, _| !looked.contains(&what.1) || apart.contains(what));
+        for what in apart {
+            self.apart.entry(what).or_insert(world.now());
+        }
+        for (&(node, contract, kind), &since) in &self.apart {
             let lease = world.plan().domains[world.domain(node) as usize].config.contract.lease;
             // A provider that was reborn waits a lease to be active again, and then its buyer one to hear of that.
             let most = if kind == Apart::Lives { lease.plus(lease.divided(3)) } else { lease.times(2) }.plus(SLACK);
             if world.now().since(since) > most {
                 let number = if kind == Apart::Lives { "invariant 4" } else { "invariant 2" };
                 return wrong(number, node, format!("it alone has contract {contract} ({kind:?}) for over {most}"));
+            }
+        }
+        self.check_terms(world)
+    }
+
+    /// Finds out what of a contract is there at one of its parties only.
+    fn look(&self, world: &World, id: &ContractId, apart: &mut BTreeSet<(NodeNo, ContractId, Apart)>) {
+        for &node in self.live.get(id).into_iter().flatten() {
+            let Some(managers) = world.managers(node) else { continue };
+            let Some(contract) = managers.contract.contract(id).filter(|it| it.state.is_live()) else { continue };
+            if self.is_outlaw(world, &contract) {
+                continue;
+            }
+            let other = if contract.role == Side::Consumer { contract.seller } else { contract.buyer };
+            let theirs = world.index(&other).and_then(|other| world.managers(other));
+            let Some(theirs) = theirs else {
+                apart.insert((node, *id, Apart::Lives));
+                continue;
+            };
+            if !theirs.contract.contract(id).is_some_and(|it| it.state.is_live()) {
+                apart.insert((node, *id, Apart::Lives));
+            }
+            if contract.role == Side::Consumer && is_active(managers, id) && !is_active(theirs, id) {
+                apart.insert((node, *id, Apart::Active));
+            }
+        }
+    }
+
+    /// Looks at the contracts whose terms may be over.
+    fn check_terms(&mut self, world: &World) -> Checked {
+        let mut due: Vec<(Time, ContractId, NodeNo)> = Vec::new();
+        // A clock that was never off shows the world's time.
+        due.extend(self.ends.iter().take_while(|(end, ..)| self.clocks_off || *end + SLACK < world.now()));
+        for at @ (end, id, node) in due {
+            let contract = world.managers(node).and_then(|managers| Some((managers, managers.contract.contract(&id)?)));
+            match contract.filter(|(_, contract)| contract.state.is_live()) {
+                // Who is down comes back with it, or without.
+                None if world.managers(node).is_none() && self.live.contains_key(&id) => {}
+                Some((managers, contract)) if contract.end == end => {
+                    if !self.is_outlaw(world, &contract) {
+                        self.check_term(world, node, managers, &contract)?;
+                    }
+                }
+                None | Some(_) => {
+                    self.ends.remove(&at);
+                }
             }
         }
         Ok(())
