@@ -86,6 +86,8 @@ bugs! {
     IgnoreLoop = "ignore-loop",
     /// Partners are shown what is not exposed to them.
     ShowHidden = "show-hidden",
+    /// A capacity digest tells of one offer, and hides the others.
+    HideOffers = "hide-offers",
 
     // -- the others -------------------------------------------------------------------------------------
     /// A replica that was lost is not placed again.

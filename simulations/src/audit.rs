@@ -7,6 +7,7 @@
 //! | a full disk promises nothing; what is promised lasts as long, unless nobody uses it | `promises.rs` | the same |
 //! | 2, 4 both parties agree, or both end within a lease | `parties.rs` | on contracts touched, and each second on those that live |
 //! | 5 what crosses a border is for those eyes | `borders.rs` | when it leaves |
+//! | whoever is left out of a question because of its digest has nothing that fits | `digests.rs` | when a member asks its supernode |
 //! | the plain arithmetic of who holds what | `model.rs` | on allocations touched, and each second |
 //! | every intent ends in a stated state, and none is forgotten | `liveness.rs` | when it changes, after a crash, when its time is over |
 //! | 7 all members know who was removed, and have ended all that they had with him | `removals.rs` | when they hear of it, and each second |
@@ -17,6 +18,7 @@
 //! wait for zones and votes.
 
 mod borders;
+mod digests;
 mod liveness;
 mod model;
 mod parties;
@@ -36,8 +38,8 @@ use rear::Book;
 use rear_proto::{Answer, Request, Table};
 
 use self::{
-    borders::Borders, liveness::Liveness, model::Model, parties::Parties, promises::Promises, recent::Turns,
-    removals::Removals,
+    borders::Borders, digests::Digests, liveness::Liveness, model::Model, parties::Parties, promises::Promises,
+    recent::Turns, removals::Removals,
 };
 use crate::{
     observe::{Observer, Seen},
@@ -75,6 +77,7 @@ pub struct Auditor {
     model: Model,
     liveness: Liveness,
     removals: Removals,
+    digests: Digests,
     next_sweep: Time,
     turns: Turns,
 }
@@ -115,6 +118,7 @@ impl Auditor {
             model: Model::new(nodes),
             liveness: Liveness::new(scenario),
             removals: Removals::default(),
+            digests: Digests::new(scenario),
             next_sweep: Time::default(),
             turns: Turns::default(),
         }
@@ -126,6 +130,7 @@ impl Auditor {
             Seen::Asked { node, from, ticket, request } => {
                 if let Request::List(list) = request {
                     self.nodes[*node as usize].listing.insert(*ticket, (list.query, world.id(*from)));
+                    self.digests.asked(world, *node, *from, list)?;
                 }
                 self.promises.asked(*node, *from, *ticket, request)?;
                 self.borders.asked(*node, *from, *ticket, world);
@@ -145,6 +150,7 @@ impl Auditor {
                 self.parties.reborn(world, *node);
                 self.borders.born(world, *node);
                 self.model.born(world, *node);
+                self.digests.born(world, *node);
                 self.liveness.born(world, *node)?;
             }
             Seen::Died { node } => {
@@ -158,6 +164,7 @@ impl Auditor {
                 self.promises.struck(act);
                 self.parties.struck(world, act);
                 self.removals.struck(world, act);
+                self.digests.struck(world, act);
             }
             Seen::Over => {
                 self.removals.check_quiet(world)?;
@@ -193,6 +200,7 @@ impl Auditor {
                 return wrong("invariant 1", node, violation.what);
             }
             self.nodes[node as usize].check_epochs(node, managers)?;
+            self.digests.settled(world, node);
             // What runs has its capacity until it is gone.
             for instance in world.instances(node) {
                 if !managers.rear.living().any(|allocation| allocation.id == instance.allocation) {
@@ -200,7 +208,6 @@ impl Auditor {
                 }
             }
         }
-        self.parties.stirred(node);
         if touched(&[Table::Contracts, Table::Renewals]) {
             self.parties.touched(world, node, batch)?;
             self.promises.touched(world, node, batch)?;

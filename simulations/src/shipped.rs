@@ -7,6 +7,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("quiet-city", include_str!("../scenarios/quiet-city.toml")),
     ("flash-crowd", include_str!("../scenarios/flash-crowd.toml")),
     ("hotspot", include_str!("../scenarios/hotspot.toml")),
+    ("full-house", include_str!("../scenarios/full-house.toml")),
     ("supernode-lost", include_str!("../scenarios/supernode-lost.toml")),
     ("border-partition", include_str!("../scenarios/border-partition.toml")),
     ("flapping-node", include_str!("../scenarios/flapping-node.toml")),

@@ -48,6 +48,7 @@ const HUNTS: &[Hunt] = &[
     hunt(Bug::OutlastBack, "resellers", 4),
     hunt(Bug::IgnoreLoop, "resellers", 4),
     hunt(Bug::ShowHidden, "resellers", 4),
+    hunt(Bug::HideOffers, "full-house", 4),
     hunt(Bug::LeaveLost, "bad-day", 4),
     hunt(Bug::KeepRouter, "bad-day", 4),
     hunt(Bug::SayGoneEarly, "bad-day", 4),

@@ -56,6 +56,7 @@ scenarios! {
     all_holds_in_a_quiet_city: "quiet-city", 200 nodes, 60 min, 4 seeds;
     all_holds_in_a_flash_crowd: "flash-crowd", 200 nodes, 60 min, 4 seeds;
     all_holds_in_a_hotspot: "hotspot", 200 nodes, 60 min, 4 seeds;
+    all_holds_in_a_full_house: "full-house", 200 nodes, 60 min, 4 seeds;
     all_holds_when_supernodes_are_lost: "supernode-lost", 200 nodes, 60 min, 4 seeds;
     all_holds_when_a_border_is_cut: "border-partition", 200 nodes, 60 min, 4 seeds;
     all_holds_when_a_node_flaps: "flapping-node", 200 nodes, 60 min, 4 seeds;
