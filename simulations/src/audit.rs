@@ -208,6 +208,7 @@ impl Auditor {
                 }
             }
         }
+        self.parties.stirred(node);
         if touched(&[Table::Contracts, Table::Renewals]) {
             self.parties.touched(world, node, batch)?;
             self.promises.touched(world, node, batch)?;
