@@ -27,6 +27,7 @@ mod charter;
 pub mod config;
 pub mod genesis;
 pub mod governance;
+pub mod interconnect;
 mod invitations;
 pub mod mail;
 mod manager;

@@ -5,10 +5,12 @@
 
 mod geo;
 
+use std::collections::BTreeMap;
+
 use kernel::{NodeId, Resources};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use crate::message::Extensions;
+use crate::{flavour::Epoch, message::Extensions};
 
 pub use geo::{Geo, ParseGeoError};
 
@@ -196,6 +198,59 @@ pub struct Grant {
     pub home: NodeId,
     /// Grows with every change of the home.
     pub epoch: u64,
+}
+
+/// What one domain says to a partner of all that is between them, each time whole: a later statement replaces an earlier
+/// one, so none is missed for good, and none has to be undone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Statement {
+    /// The later counts.
+    pub number: Epoch,
+    /// How the domain describes itself.
+    pub federator: Option<Federator>,
+    /// As a consumer: that it wants to use what the partner shares.
+    pub registers: Option<RequestNo>,
+    /// As a consumer: the partner's zones that it wants to use.
+    pub wants: BTreeMap<ZoneId, RequestNo>,
+    /// As a provider: whether the partner's wish to use what is shared was taken up, by the number of that wish.
+    pub admits: Option<RequestNo>,
+    /// As a provider: the zones that it shares with the partner.
+    pub shares: BTreeMap<ZoneId, ZoneInfo>,
+    /// As a provider: what became of the partner's wishes for zones.
+    pub grants: BTreeMap<ZoneId, Given>,
+    /// That it is the partner's partner no longer.
+    pub is_gone: bool,
+    /// Room for what comes later.
+    pub extensions: Extensions,
+}
+
+/// What became of a wish for a zone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Given {
+    /// The partner may use it.
+    Granted {
+        /// Which wish it answers.
+        request: RequestNo,
+        /// How much of it, and where.
+        grant: Grant,
+    },
+    /// It may not.
+    Refused {
+        /// Which wish it answers.
+        request: RequestNo,
+        /// Why.
+        why: String,
+    },
+}
+
+/// The number of a request: the same on both sides' rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RequestNo(pub [u8; 16]);
+
+impl std::fmt::Display for RequestNo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
 }
 
 #[cfg(test)]
