@@ -37,6 +37,7 @@ mod index;
 pub mod mail;
 mod manager;
 mod publishing;
+pub mod pulls;
 mod record;
 mod saving;
 pub mod subscriptions;
