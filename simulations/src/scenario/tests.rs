@@ -158,7 +158,7 @@ fn what_is_wrong_is_said_in_a_sentence_with_its_line_and_key() {
         (crash.replace("crash", "partition") + "at = \"1m\"", "line 6, faults[0].who: there is one domain, "),
         (
             "[[faults]]\nkind = \"remove\"\nat = \"1m\"\nwho = \"a/s1\"".to_owned(),
-            "line 10, faults[0].who: there is nobody but an issuer, which can't remove itself",
+            "line 9, faults[0].who: there is nobody but an issuer, which can't remove itself",
         ),
         ("[hold]\nrunning = 2".to_owned(), "line 7, hold.running: 2 is no share: it must be from 0 to 1"),
         ("name = \"b\"".to_owned(), "line 6: duplicate key"),
