@@ -52,7 +52,7 @@ impl Promises {
             && !self.forgetful.contains(&from)
         {
             let digest = reserve.order.digest();
-            let before = *self.ordered.or_insert(name(&order), digest);
+            let before = *self.ordered.or_insert(name(order), digest);
             if before != digest {
                 return wrong(
                     "idempotency",
@@ -103,15 +103,15 @@ impl Promises {
                     }
                     let ends = contract.start + contract.term;
                     self.terms.or_insert(signed.digest(), (ends, BTreeMap::new()));
-                    if self.signed.get(&name(&order)).is_none() {
+                    if self.signed.get(&name(order)).is_none() {
                         let due = world.now() + contract.activate_within + USED_WITHIN;
                         self.unused.insert((due, signed.digest().into(), node));
                     }
-                    (self.signed.insert(name(&order), signed.digest()), signed.digest())
+                    (self.signed.insert(name(order), signed.digest()), signed.digest())
                 }
                 Answer::Reserved(signed) => {
                     let Some(order) = signed.claimed().and_then(|reserved| reserved.order.claimed()) else { continue };
-                    (self.held.insert(name(&order), signed.digest()), signed.digest())
+                    (self.held.insert(name(order), signed.digest()), signed.digest())
                 }
                 Answer::Renewed(signed) => {
                     let Some(renewal) = signed.claimed() else { continue };
@@ -206,7 +206,7 @@ impl Promises {
                 let order = signed.claimed().and_then(|reserved| reserved.order.claimed());
                 order.is_none_or(|order| {
                     let key = [order.buyer.as_bytes(), order.key.as_bytes()].concat();
-                    is_kept(Table::Reservations, key) || self.held.get(&name(&order)).is_some()
+                    is_kept(Table::Reservations, key) || self.held.get(&name(order)).is_some()
                 })
             }
             Answer::Renewed(signed) => {
