@@ -5,7 +5,8 @@
 
 use bincode::{
     config::{Configuration, Limit, LittleEndian, Varint},
-    enc::write::SizeWriter,
+    enc::write::{SizeWriter, Writer},
+    error::EncodeError,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -35,8 +36,26 @@ pub struct DecodeError {
 /// # Panics
 /// Never for the types of this project: only a type that can't be serialised at all would fail.
 pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    let mut growing = Growing(Vec::with_capacity(MOSTLY));
     #[allow(clippy::expect_used, reason = "in-memory encoding of our own plain types has no way to fail")]
-    bincode::serde::encode_to_vec(value, configuration()).expect("own types encode")
+    bincode::serde::encode_into_writer(value, &mut growing, configuration()).expect("own types encode");
+    let Growing(mut bytes) = growing;
+    // Much of it is kept.
+    bytes.shrink_to_fit();
+    bytes
+}
+
+/// Most values take no more bytes: room for them is taken at once, and not bit by bit.
+const MOSTLY: usize = 1024;
+
+/// Bytes that are written at their end.
+struct Growing(Vec<u8>);
+
+impl Writer for Growing {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
 }
 
 /// Returns how many bytes a value takes, without making them.
