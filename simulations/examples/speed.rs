@@ -1,4 +1,4 @@
-//! One run of a shipped scenario without any report, for a profiler: events for each second of processor time.
+//! One run of a scenario, shipped or in a file, without any report, for a profiler: events for each second of processor time.
 //!
 //! `cargo run --release -p simulations --example speed -- SCENARIO [SEED [NODES [SECONDS]]]`; 0 is all nodes, or the
 //! whole length. A phase, such as founding and finding each other, is told apart by the events that it took.
@@ -6,7 +6,7 @@
 use std::{fs, ops::ControlFlow};
 
 use kernel::Span;
-use simulations::{plan::Trim, run, run::Progress, shipped};
+use simulations::{plan::Trim, run, run::Progress, scenario::Scenario, shipped};
 
 /// After how much virtual time what it took so far is printed.
 const EVERY: Span = Span::secs(60);
@@ -16,8 +16,9 @@ fn main() {
     let name = words.next().unwrap_or_else(|| "ten-thousand-nodes".to_owned());
     let numbers: Vec<u64> = words.filter_map(|word| word.parse().ok()).collect();
     let number = |at: usize| numbers.get(at).copied().filter(|number| *number != 0);
-    let Some(scenario) = shipped::by_name(&name) else {
-        println!("there is no scenario {name}; try {}", shipped::hint(&name));
+    let own = || Scenario::read(&name, &fs::read_to_string(&name).ok()?).ok();
+    let Some(scenario) = shipped::by_name(&name).or_else(own) else {
+        println!("there is no scenario {name}; {}", shipped::hint(&name));
         return;
     };
     let trim = Trim {
