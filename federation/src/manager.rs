@@ -344,7 +344,7 @@ impl Manager {
             ))
         } else if !charter.is_issuer(&own.issuer) {
             Some(format!("{}, who certified this node, is no longer an issuer of domain {name}", own.issuer))
-        } else if self.renewal_is_overdue(now, &own) {
+        } else if self.renewal_is_overdue(now, own) {
             Some(format!("this node's certificate could not be renewed yet: no issuer of domain {name} answered"))
         } else {
             None

@@ -297,7 +297,13 @@ fn two_votes_of_one_domain_that_differ_are_evidence_everywhere_and_the_first_cou
     };
     let other = Minute::Voted { vote: Signed::new(vote, issuer), list: list.clone() };
     for n in [0, 1] {
-        world.act(n, |hall, now, _, changed| Ok(hall.hear(now, vec![other.clone(), other.clone()], changed))).unwrap();
+        let twice = vec![other.clone(), other.clone()];
+        world
+            .act(n, |hall, now, _, changed| {
+                hall.hear(now, twice, changed);
+                Ok(())
+            })
+            .unwrap();
     }
     world.settle();
     for seat in &world.seats {

@@ -232,7 +232,7 @@ pub enum Given {
         /// Which wish it answers.
         request: RequestNo,
         /// How much of it, and where.
-        grant: Grant,
+        grant: Box<Grant>,
     },
     /// It may not.
     Refused {

@@ -217,13 +217,10 @@ impl Hall {
         loop {
             let before = left.len();
             // What builds on something that comes after it is looked at once more.
-            left = left
-                .into_iter()
-                .filter(|minute| {
-                    let taken = self.take(now, minute.clone(), changed);
-                    taken.is_err_and(|refusal| refusal.code() == Code::NotFound)
-                })
-                .collect();
+            left.retain(|minute| {
+                let taken = self.take(now, minute.clone(), changed);
+                taken.is_err_and(|refusal| refusal.code() == Code::NotFound)
+            });
             if left.len() == before || left.is_empty() {
                 return;
             }

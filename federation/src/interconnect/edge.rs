@@ -162,7 +162,7 @@ impl Edge {
                         Given::Refused { request: *request, why: format!("zone {zone} is not shared with you") }
                     }
                     Some(Given::Refused { .. }) | None => match decide(zone) {
-                        Ok(grant) => Given::Granted { request: *request, grant },
+                        Ok(grant) => Given::Granted { request: *request, grant: Box::new(grant) },
                         Err(why) => Given::Refused { request: *request, why },
                     },
                 };

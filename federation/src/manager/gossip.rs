@@ -42,7 +42,8 @@ impl Manager {
         let mut others: Vec<NodeId> = self
             .members
             .iter()
-            .filter(|(node, member)| *node != to && !member.addresses.is_empty() && self.is_live(now, node))
+            .filter(|(node, member)| *node != to && !member.addresses.is_empty() && member.expires > now)
+            .filter(|(node, _)| !self.is_revoked(node))
             .map(|(node, _)| *node)
             .collect();
         let turn = usize::try_from(self.rng.below(others.len() as u64)).unwrap_or(0);

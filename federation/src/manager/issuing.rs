@@ -17,6 +17,7 @@ use crate::{
     genesis,
     mail::Effect,
     record,
+    roll::Member,
     timers::Timer,
     tokens::{Admission, NO_SECRET},
 };
@@ -87,7 +88,7 @@ impl Manager {
     fn renewed(&mut self, now: Time, from: NodeId, out: &mut Vec<Effect>) -> Result<Signed<Certificate>, Refusal> {
         let member = self.members.get(&from).ok_or_else(not_a_member)?;
         let (role, known) = (member.role(), member.certificate().clone());
-        if known.claimed().is_some_and(|certificate| now < super::renewing::half_life(&certificate)) {
+        if known.claimed().is_some_and(|certificate| now < super::renewing::half_life(certificate)) {
             return Ok(known);
         }
         let certificate = self.certify(now, from, role).ok_or_else(not_a_member)?;
@@ -189,7 +190,9 @@ impl Manager {
                 own.clone_from(&self.addresses);
             }
         }
-        for (node, member) in self.members.iter().filter(|(node, _)| self.is_own_supernode(now, node)) {
+        let is_supernode = |member: &Member| member.role() == Role::Supernode && member.expires > now;
+        let own = self.members.iter().filter(|(node, member)| is_supernode(member) && !self.is_revoked(node));
+        for (node, member) in own {
             let known = supernodes.entry(*node).or_default();
             if !member.addresses.is_empty() && (known.is_empty() || self.peers.contains_key(node)) {
                 known.clone_from(&*member.addresses);
