@@ -467,8 +467,14 @@ impl Agent {
                 Mail::Federation(input) => serve!(federation, input),
             }
         }
-        // Mail comes in bursts; a mind at rest keeps no room for it.
+        // Mail and questions come in bursts; a mind at rest keeps no room for them.
         self.boxes.mail = VecDeque::new();
+        if self.asks.is_empty() {
+            self.asks = BTreeMap::new();
+        }
+        if self.sends.is_empty() {
+            self.sends = BTreeMap::new();
+        }
     }
 
     /// Puts each effect of one manager where the route table says.

@@ -83,6 +83,10 @@ impl Stories {
     /// Ends the serving of a question and returns the steps for its reply.
     pub(crate) fn served(&mut self, ticket: Ticket) -> Vec<Step> {
         let Some(Served { abroad, mut steps, .. }) = self.served.remove(&ticket.0) else { return Vec::new() };
+        if self.served.is_empty() {
+            // An empty map keeps its room.
+            self.served = BTreeMap::new();
+        }
         if abroad {
             for step in &mut steps {
                 if let Place::Node(node) = step.node {

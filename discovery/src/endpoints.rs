@@ -8,9 +8,9 @@ use rear_proto::{flavour::Party, local::Realm, membership::Role};
 /// How many of a node's last answer times are kept.
 const TIMES: usize = 32;
 
-/// The endpoints known.
+/// The endpoints known; boxed, since a map makes room for eleven at once, and most nodes know a few.
 #[derive(Debug, Default)]
-pub(crate) struct Endpoints(BTreeMap<NodeId, Endpoint>);
+pub(crate) struct Endpoints(BTreeMap<NodeId, Box<Endpoint>>);
 
 /// A node that can be asked, or could.
 #[derive(Debug, Clone)]
@@ -73,7 +73,7 @@ impl Group {
 impl Endpoints {
     pub(crate) fn up(&mut self, now: Time, party: Party, role: Role, realm: Realm) {
         let Party { node, addresses } = party;
-        let endpoint = self.0.entry(node).or_insert_with(|| Endpoint {
+        let fresh = || Endpoint {
             addresses: Vec::new(),
             role,
             realm,
@@ -84,7 +84,8 @@ impl Endpoints {
             heard: None,
             failed: false,
             disbelieved: 0,
-        });
+        };
+        let endpoint = self.0.entry(node).or_insert_with(|| Box::new(fresh()));
         endpoint.addresses = addresses;
         endpoint.role = role;
         endpoint.realm = realm;
@@ -105,11 +106,11 @@ impl Endpoints {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&NodeId, &Endpoint)> {
-        self.0.iter()
+        self.0.iter().map(|(node, endpoint)| (node, endpoint.as_ref()))
     }
 
     pub(crate) fn get(&self, node: &NodeId) -> Option<&Endpoint> {
-        self.0.get(node)
+        self.0.get(node).map(Box::as_ref)
     }
 
     /// Says whether a node is known to be out of reach; of one that is not known nothing can be said.
@@ -185,7 +186,7 @@ impl Endpoints {
     /// All, or where there are more than `most`: the nearest, and `explore` drawn from the rest.
     pub(crate) fn chosen(&self, most: usize, explore: usize, rng: &mut Rng) -> (Vec<Party>, usize) {
         let is_one = |(_, endpoint): &(&NodeId, &Endpoint)| endpoint.up && Group::Neighbour.has(endpoint);
-        let mut up: Vec<_> = self.0.iter().filter(is_one).collect();
+        let mut up: Vec<_> = self.iter().filter(is_one).collect();
         let there = up.len();
         if there > most {
             // Those of unknown latency come last, in a drawn order.

@@ -401,6 +401,16 @@ impl Manager {
         self.ask_within(asked, to, request, self.config.hello_deadline, out)
     }
 
+    /// Returns what was asked, once.
+    fn answer_to(&mut self, ask: AskId) -> Option<Asked> {
+        let asked = self.asks.remove(&ask);
+        if self.asks.is_empty() {
+            // An empty map keeps its room, and at rest nothing is asked.
+            self.asks = BTreeMap::new();
+        }
+        asked
+    }
+
     fn ask_within(
         &mut self,
         asked: Asked,
@@ -468,7 +478,7 @@ impl kernel::Manager for Manager {
             Input::Asked { ticket, from, request: Greeting::Partners(partners) } => {
                 self.told_partners(now, ticket, from, *partners, out);
             }
-            Input::Answered { ask, from, answer } => match self.asks.remove(&ask) {
+            Input::Answered { ask, from, answer } => match self.answer_to(ask) {
                 Some(Asked::Hello(node)) if node == from => self.hello_answered(now, ask, from, answer, out),
                 Some(Asked::Renewal(node)) if node == from => self.renewal_answered(now, from, answer, out),
                 Some(Asked::Accept(node)) if node == from => self.accept_answered(now, ask, answer, out),

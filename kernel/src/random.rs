@@ -4,30 +4,40 @@ use rand::{Rng as _, SeedableRng};
 use rand_chacha::ChaCha12Rng;
 
 /// A deterministic generator; its owner seeds it from the system once, or from a test's seed.
+///
+/// Until the first draw it is its seed: at rest many a manager never draws, and a generator takes 300 bytes.
 #[derive(Debug, Clone)]
-pub struct Rng(ChaCha12Rng);
+pub struct Rng {
+    seed: [u8; 32],
+    drawn: Option<Box<ChaCha12Rng>>,
+}
 
 impl Rng {
     /// Makes a generator from 32 bytes of seed.
-    pub fn from_seed(seed: [u8; 32]) -> Self {
-        Self(ChaCha12Rng::from_seed(seed))
+    pub const fn from_seed(seed: [u8; 32]) -> Self {
+        Self { seed, drawn: None }
     }
 
     /// Makes a generator from a number, as tests and simulations do.
     pub fn from_number(seed: u64) -> Self {
-        Self(ChaCha12Rng::seed_from_u64(seed))
+        Self { seed: [0; 32], drawn: Some(Box::new(ChaCha12Rng::seed_from_u64(seed))) }
+    }
+
+    fn generator(&mut self) -> &mut ChaCha12Rng {
+        let Self { seed, drawn } = self;
+        drawn.get_or_insert_with(|| Box::new(ChaCha12Rng::from_seed(*seed)))
     }
 
     /// Returns `N` random bytes.
     pub fn bytes<const N: usize>(&mut self) -> [u8; N] {
         let mut bytes = [0; N];
-        self.0.fill_bytes(&mut bytes);
+        self.generator().fill_bytes(&mut bytes);
         bytes
     }
 
     /// Returns a random 64-bit number.
     pub fn number(&mut self) -> u64 {
-        self.0.next_u64()
+        self.generator().next_u64()
     }
 
     /// Returns a number in `0..end`, or 0 when `end` is 0.

@@ -58,7 +58,7 @@ pub enum Realm {
 }
 
 /// A partner, as the other managers need to know it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Partner {
     /// Which domain.
     pub domain: Domain,

@@ -86,7 +86,8 @@ impl Rating {
 /// All ratings, and which of them have changed since they were last written down.
 #[derive(Debug)]
 pub(crate) struct Ratings {
-    ratings: BTreeMap<NodeId, Rating>,
+    /// Boxed, since a map makes room for eleven at once, and most nodes rate a few.
+    ratings: BTreeMap<NodeId, Box<Rating>>,
     /// When the rating of a peer may be written down again.
     unkept: BTreeSet<(Time, NodeId)>,
     /// When it last was.
@@ -107,15 +108,15 @@ impl Ratings {
     }
 
     pub(crate) fn restore(&mut self, peer: NodeId, rating: Rating) {
-        self.ratings.insert(peer, rating);
+        self.ratings.insert(peer, Box::new(rating));
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = (NodeId, &Rating)> {
-        self.ratings.iter().map(|(peer, rating)| (*peer, rating))
+        self.ratings.iter().map(|(peer, rating)| (*peer, rating.as_ref()))
     }
 
     pub(crate) fn of(&self, peer: &NodeId) -> Option<&Rating> {
-        self.ratings.get(peer)
+        self.ratings.get(peer).map(Box::as_ref)
     }
 
     pub(crate) fn note_outcome(&mut self, now: Time, peer: NodeId, outcome: Outcome, out: &mut Vec<Effect>) {
@@ -146,7 +147,7 @@ impl Ratings {
         if !self.ratings.contains_key(&peer) && self.ratings.len() >= self.most {
             self.forget_one(out);
         }
-        let rating = self.ratings.entry(peer).or_insert_with(|| Rating::new(now));
+        let rating = self.ratings.entry(peer).or_insert_with(|| Box::new(Rating::new(now)));
         rating.fade(now);
         change(rating);
         let due = self.kept.get(&peer).map_or(now, |at| *at + self.kept_every).max(now);
@@ -163,7 +164,7 @@ impl Ratings {
             self.unkept.remove(&(*at + self.kept_every, peer));
         }
         if let Some(rating) = self.ratings.get(&peer) {
-            out.push(Effect::Keep(Row::put(Table::Ratings, peer.as_bytes(), rating)));
+            out.push(Effect::Keep(Row::put(Table::Ratings, peer.as_bytes(), rating.as_ref())));
             self.kept.insert(peer, now);
         }
     }

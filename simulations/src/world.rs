@@ -404,7 +404,8 @@ impl World {
     fn remember(&self, node: NodeNo, rows: &Rows, rng: Rng) -> Result<Agent, rear_proto::DamagedRecord> {
         let (it, plan) = (self.node(node), &self.plan.nodes[node as usize]);
         let mut config = self.plan.domains[plan.domain as usize].config.clone();
-        config.rear.offers.clone_from(&plan.offers);
+        // Not cloned into what is there: that would make room for more.
+        config.rear.offers = plan.offers.clone();
         if plan.role == Role::Supernode {
             config.federation.catalogues.extend(self.catalogues.iter().cloned());
         }

@@ -11,6 +11,7 @@ use rear_proto::{
     membership::{Credentials, Descriptor, Role},
     message::{Accept, Accepted},
     partner::{PartnerState, PartnerToken},
+    signed::alike,
 };
 
 use super::{Asked, Manager, bounded};
@@ -444,7 +445,7 @@ impl Manager {
 
     /// Tells the other managers of the partners, where anything has changed.
     pub(super) fn announce(&mut self, out: &mut Vec<Effect>) {
-        let partners: Arc<[_]> = self
+        let partners = self
             .partners
             .live()
             .map(|(domain, partner)| rear_proto::local::Partner {
@@ -454,6 +455,7 @@ impl Manager {
                 supernodes: self.supernodes_of(domain, partner).into_iter().map(|party| party.node).collect(),
             })
             .collect();
+        let partners = alike::partners(partners);
         if self.announced.as_ref() != Some(&partners) {
             self.announced = Some(Arc::clone(&partners));
             out.push(Effect::Partners(partners));

@@ -12,6 +12,7 @@ use std::{
 };
 
 use super::{Inner, cheap};
+use crate::local::Partner;
 
 /// By how many copies more than were left the last time those that nobody has any longer are looked for.
 const SLACK: usize = 4096;
@@ -22,7 +23,33 @@ type Name = [u8; 16];
 
 thread_local! {
     static SIGNED: RefCell<Copies> = const { RefCell::new(Copies { by_name: BTreeMap::new(), sweep: SLACK }) };
-    static LISTS: RefCell<BTreeSet<Arc<Vec<String>>>> = const { RefCell::new(BTreeSet::new()) };
+    static LISTS: RefCell<Lists<Vec<String>>> = const { RefCell::new(Lists { known: BTreeSet::new(), left: 0 }) };
+    static PARTNERS: RefCell<Lists<[Partner]>> = const { RefCell::new(Lists { known: BTreeSet::new(), left: 0 }) };
+}
+
+struct Lists<T: ?Sized> {
+    known: BTreeSet<Arc<T>>,
+    /// How many there were after those that nobody has any longer were last dropped.
+    left: usize,
+}
+
+impl<T: Ord + ?Sized> Lists<T> {
+    fn one(&mut self, list: &T, make: impl FnOnce() -> Arc<T>) -> Arc<T> {
+        if let Some(known) = self.known.get(list) {
+            return Arc::clone(known);
+        }
+        if self.known.len() >= 2 * self.left + SLACK {
+            self.known.retain(|list| Arc::strong_count(list) > 1);
+            self.left = self.known.len();
+        }
+        let list = make();
+        self.known.insert(Arc::clone(&list));
+        list
+    }
+
+    fn clear(&mut self) {
+        (self.known, self.left) = (BTreeSet::new(), 0);
+    }
 }
 
 struct Copies {
@@ -59,20 +86,23 @@ pub fn list(words: Vec<String>) -> Arc<Vec<String>> {
     if !cheap::holds() {
         return Arc::new(words);
     }
-    LISTS.with_borrow_mut(|known| {
-        if let Some(list) = known.get(&words) {
-            return Arc::clone(list);
-        }
-        let list = Arc::new(words.into_iter().map(|word| word.into_boxed_str().into_string()).collect());
-        known.insert(Arc::clone(&list));
-        list
-    })
+    let tight = || Arc::new(words.iter().map(|word| word.as_str().to_owned()).collect());
+    LISTS.with_borrow_mut(|lists| lists.one(&words, tight))
+}
+
+/// The same for the partners of a domain.
+pub fn partners(partners: Vec<Partner>) -> Arc<[Partner]> {
+    if !cheap::holds() {
+        return partners.into();
+    }
+    PARTNERS.with_borrow_mut(|lists| lists.one(&partners, || partners.as_slice().into()))
 }
 
 /// Forgets all.
 pub(super) fn clear() {
     SIGNED.with_borrow_mut(|copies| (copies.by_name, copies.sweep) = (BTreeMap::new(), SLACK));
-    LISTS.take();
+    LISTS.with_borrow_mut(Lists::clear);
+    PARTNERS.with_borrow_mut(Lists::clear);
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ impl World {
         match output {
             Output::Ask { ask, to, body, deadline } => self.ask(node, ask.0, &to, *body, deadline),
             Output::Reply { ticket, reply } => {
-                let Some((waiter, conn)) = self.node_mut(node).now.asked.remove(&ticket) else {
+                let Some((waiter, conn)) = self.node_mut(node).asker(ticket) else {
                     return self.violate("answers", node, format!("a question is answered twice: {:?}", reply.answer));
                 };
                 let reply = self.as_said(node, *reply);

@@ -180,7 +180,7 @@ impl World {
                 self.event(to, Event::Asked { ticket, from, ask });
             }
             Says::Reply(body) => {
-                if !self.lives(waiter) || self.node_mut(to).now.open.remove(&waiter.question).is_none() {
+                if !self.lives(waiter) || self.node_mut(to).answer_to(waiter.question).is_none() {
                     return;
                 }
                 let Some(reply) = self.open(to, body, Reply::validate) else { return };

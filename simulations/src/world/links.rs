@@ -88,7 +88,7 @@ impl World {
     pub(super) fn connected(&mut self, connected: Connected) {
         let Connected { from, to, conn, lives, trip } = connected;
         if self.node(from).life == lives.0 {
-            self.node_mut(from).now.dialling.remove(&to);
+            self.node_mut(from).dialled(to);
         }
         let same = |world: &Self, node, life| world.node(node).agent.is_some() && world.node(node).life == life;
         let stands = same(self, from, lives.0) && same(self, to, lives.1);

@@ -133,9 +133,24 @@ impl Node {
         }
     }
 
+    /// Returns whom a question was put to that waits for its answer, once.
+    pub(crate) fn answer_to(&mut self, question: u64) -> Option<NodeNo> {
+        once(&mut self.now.open, &question)
+    }
+
+    /// Returns who waits for the answer to a question of others, and over which connection it came, once.
+    pub(crate) fn asker(&mut self, ticket: Ticket) -> Option<(Waiter, u64)> {
+        once(&mut self.now.asked, &ticket)
+    }
+
     pub(crate) fn ticket(&mut self) -> Ticket {
         self.tickets += 1;
         Ticket(self.tickets)
+    }
+
+    /// It is connected to a node, or will not be.
+    pub(crate) fn dialled(&mut self, to: NodeNo) {
+        once(&mut self.now.dialling, &to);
     }
 
     pub(crate) fn waiter(&self, node: NodeNo, question: u64) -> Waiter {
@@ -152,6 +167,15 @@ impl Node {
         }
         *self.now = Life::default();
     }
+}
+
+/// Takes something out of a map, which keeps no room when it is empty: of itself it would.
+fn once<K: Ord, V>(map: &mut BTreeMap<K, V>, key: &K) -> Option<V> {
+    let value = map.remove(key);
+    if map.is_empty() {
+        *map = BTreeMap::new();
+    }
+    value
 }
 
 impl Clock {
