@@ -138,7 +138,7 @@ impl World {
             Answer::Reserved(signed) => {
                 let order = signed.claimed().unwrap().order.claimed().unwrap();
                 // A repeat may be answered when the hold is forgotten already.
-                is_kept(Table::Reservations, name(&order)) || self.watch.held.contains_key(&(order.buyer, order.key))
+                is_kept(Table::Reservations, name(order)) || self.watch.held.contains_key(&(order.buyer, order.key))
             }
             Answer::Renewed(signed) => {
                 let ask = signed.claimed().unwrap().ask.claimed().unwrap();

@@ -60,7 +60,7 @@ impl Manager {
         if until <= now {
             return Err(Refusal::new(Code::Timeout, "there is no time left to ask the next hop"));
         }
-        let order = relay::order(&front, self.me, &way);
+        let order = relay::order(front, self.me, &way);
         let (key, mode) = (order.key, order.mode);
         let own = Name { buyer: self.me, key };
         // It was asked for before, and is being given back.

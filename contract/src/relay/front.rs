@@ -187,7 +187,7 @@ impl Manager {
         let purchase_within = nest.within(inner.purchase_within)?;
         let reserved = Reserved { order: signed, price, term, purchase_within, at: now, extensions: none_yet() };
         back.link = Some(Link { other: name, margin, leaves });
-        self.tell_rear(&name, &back_order, out);
+        self.tell_rear(&name, back_order, out);
         let phase = self.sales.get_mut(&name).map(|sale| std::mem::replace(&mut sale.phase, Phase::Held));
         let answer = self.sign_hold(now, name, reserved, abroad, out);
         if let Some(Phase::Asked(asked)) = phase {
