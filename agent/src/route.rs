@@ -293,6 +293,7 @@ pub(crate) fn federation(effect: federation::Effect, out: &mut Vec<Routed>) {
         E::MemberGone { node, removed } => {
             out.push(Routed::Output(Output::Trust(node, false)));
             out.push(discovery(discovery::Input::EndpointGone { node }));
+            out.push(Routed::Mail(Mail::Rear(rear::Input::MemberGone { node, removed })));
             if removed {
                 out.push(Routed::Output(Output::Block(node)));
             }

@@ -22,6 +22,9 @@ use crate::{
     request::{Choice, Request, Search, Stage},
 };
 
+/// How many removed nodes are remembered.
+const REMOVED: usize = 1024;
+
 impl Manager {
     // -- here -------------------------------------------------------------------------------------------
 
@@ -137,7 +140,7 @@ impl Manager {
             })
             .collect();
         let Some(search) = self.requests.get_mut(&id).and_then(|request| request.search.as_mut()) else { return };
-        for choice in choices {
+        for choice in choices.into_iter().filter(|choice| !self.removed.contains(&choice.seller.node)) {
             let price = choice.price;
             match search.ceiling.map(|ceiling| (price.within(&ceiling), ceiling)) {
                 None | Some((Some(true), _)) => search.line_up(choice),
@@ -258,6 +261,20 @@ impl Manager {
                 self.try_next(id, out);
             }
             None => self.fail(id, refusal, out),
+        }
+    }
+
+    /// A node is not to be dealt with: what was found of it is not tried. An order that is under way is Contract's to end.
+    pub(crate) fn member_gone(&mut self, node: NodeId, removed: bool) {
+        for search in self.requests.values_mut().filter_map(|request| request.search.as_mut()) {
+            search.queue.retain(|choice| choice.seller.node != node);
+        }
+        if removed {
+            // What was asked before may be answered after; that of the first of so many is long over.
+            if self.removed.len() >= REMOVED {
+                self.removed.pop_first();
+            }
+            self.removed.insert(node);
         }
     }
 

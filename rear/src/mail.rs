@@ -279,6 +279,13 @@ pub enum Input {
         allocation: AllocationId,
     },
     // -- from outside -----------------------------------------------------------------------------------
+    /// A node is a member no longer, or of no partner: nothing is ordered of it.
+    MemberGone {
+        /// Which.
+        node: NodeId,
+        /// Whether it was removed, and not only out of date.
+        removed: bool,
+    },
     /// What this node is called from outside, at the start and whenever that changes: it stands in its flavours.
     Named {
         /// The domain.

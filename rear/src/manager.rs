@@ -51,6 +51,8 @@ pub struct Manager {
     pub(crate) unconfirmed: BTreeSet<AllocationId>,
     /// After a start: when what nobody has claimed is given back.
     pub(crate) settles_at: Option<Time>,
+    /// Nodes that were removed: of what was found before that, nothing is ordered.
+    pub(crate) removed: BTreeSet<NodeId>,
 }
 
 impl Manager {
@@ -74,6 +76,7 @@ impl Manager {
             evicting: BTreeMap::new(),
             unconfirmed: BTreeSet::new(),
             settles_at: None,
+            removed: BTreeSet::new(),
         }
     }
 
@@ -240,6 +243,7 @@ impl kernel::Manager for Manager {
             Input::Peered { allocation, trace } => self.peered(allocation, trace, out),
             Input::Unpeered { allocation, refusal } => self.unpeered(allocation, refusal, out),
             Input::Gone { allocation } => self.gone(allocation, out),
+            Input::MemberGone { node, removed } => self.member_gone(node, removed),
 
             Input::Named { domain, addresses } => self.capacity.name(domain, addresses, out),
             Input::RoundTrip { peer, span } => self.ratings.note_round_trip(now, peer, span, out),

@@ -329,3 +329,23 @@ fn peers_are_rated_by_what_they_do() {
     let (_, rating) = n.manager.ratings().next().unwrap();
     assert_eq!((rating.failures, rating.score(), rating.round_trip_ms()), (1, 0.25, Some(7)));
 }
+
+#[test]
+fn nothing_is_ordered_of_a_node_that_was_removed_whether_it_was_found_before_or_is_found_after() {
+    let mut n = Node::new(Config::default());
+    n.handle(acquire(WANT, Mode::Direct));
+    let key = started(&n.handle(found(vec![candidate(2), candidate(3), candidate(4)]))).key;
+    let first = n.manager.requests[&request(1)].search.as_ref().unwrap().current.clone().unwrap().seller.node;
+    let [gone, left] = [node(2), node(3), node(4)].into_iter().filter(|it| *it != first).collect::<Vec<_>>()[..] else {
+        panic!("two are left")
+    };
+    n.handle(Input::MemberGone { node: gone, removed: true });
+    let next = started(&n.handle(refused(key, Code::Unavailable, "no room")));
+    assert_eq!(next.seller.node, left);
+    // What was asked before it was removed is answered after.
+    n.handle(refused(next.key, Code::Unavailable, "no room"));
+    n.handle(discovered());
+    let late = candidate((2..=4).find(|number| node(*number) == gone).unwrap());
+    let out = n.handle(found(vec![late]));
+    assert!(!out.iter().any(|effect| matches!(effect, Effect::Start { .. })), "{out:?}");
+}

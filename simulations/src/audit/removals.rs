@@ -41,11 +41,7 @@ impl Removals {
         let Some(managers) = world.managers(node) else { return Ok(()) };
         for removed in self.known(world, node, managers) {
             let id = world.id(removed);
-            // Offers that a request had ranked before may still be tried: nobody is let through to hear of it.
-            let shuts = batch.outputs.iter().any(|output| matches!(output, Output::Block(other) if *other == id));
-            let open = !shuts && world.are_in_touch(node, removed);
-            let heard = |output: &&Output| open || !matches!(output, Output::Ask { .. });
-            if let Some(what) = batch.outputs.iter().filter(heard).find_map(|output| dealing(output, &id)) {
+            if let Some(what) = batch.outputs.iter().find_map(|output| dealing(output, &id)) {
                 return wrong(
                     "removal",
                     node,
