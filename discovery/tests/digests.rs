@@ -140,6 +140,17 @@ fn a_member_is_shown_what_came_just_now_too() {
 }
 
 #[test]
+fn a_question_that_is_asked_after_all_was_not_saved_whoever_asks() {
+    let mut net = world();
+    let member = net.node(domain(1), Role::Node, everything());
+    net.link(member, SC);
+    offers(&mut net, 4, 1);
+    settle(&mut net);
+    net.discover(member, "cpu>=8");
+    assert_eq!(lists(&net), PartnerLists { sent: 2, saved: 0, after_all: 2 });
+}
+
+#[test]
 fn one_that_is_silent_leaves_time_to_ask_those_that_deny() {
     let mut net = world();
     offers(&mut net, 2, 1);

@@ -133,10 +133,13 @@ impl Manager {
             let Targets { to, left_out, .. } = self.targets(now, &question);
             let waits = may_wait && !self.all_are_left_out(*viewer, &left_out);
             if to.is_empty() && !waits {
+                let lists = self.partner_lists;
                 self.leave_out(now, &question, &left_out, out);
                 if left_out.is_nobody() || !self.knows_nothing(now, pending) {
                     return false;
                 }
+                // They are left out again where the question is begun, and counted there.
+                self.partner_lists = lists;
             }
         }
         let until = now + list.deadline.min(MAX_DEADLINE);
