@@ -12,8 +12,8 @@ mod resources;
 mod time;
 
 pub use id::{
-    AllocationId, AskId, ContractId, Digest, DomainKey, FederationId, FlavourId, IntentId, Key, NodeId, ParseIdError, QueryId,
-    RequestId, Ticket,
+    AllocationId, AskId, ContractId, Digest, DomainKey, FederationId, FlavourId, IntentId, Key, NodeId, ParseIdError,
+    QueryId, RequestId, Ticket,
 };
 pub use manager::{Manager, Wake};
 pub use quantity::{ParseQuantityError, Quantity};

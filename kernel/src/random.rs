@@ -1,15 +1,24 @@
 //! The seeded generator that deciders are handed, so that one seed gives one run.
 
+use std::fmt;
+
 use rand::{Rng as _, SeedableRng};
 use rand_chacha::ChaCha12Rng;
 
 /// A deterministic generator; its owner seeds it from the system once, or from a test's seed.
 ///
 /// Until the first draw it is its seed: at rest many a manager never draws, and a generator takes 300 bytes.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Rng {
     seed: [u8; 32],
     drawn: Option<Box<ChaCha12Rng>>,
+}
+
+/// Nothing of it: secrets are drawn.
+impl fmt::Debug for Rng {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rng").finish_non_exhaustive()
+    }
 }
 
 impl Rng {
@@ -65,6 +74,15 @@ mod tests {
         let (mut a, mut b) = (Rng::from_seed([1; 32]), Rng::from_seed([1; 32]));
         assert_eq!(a.bytes::<64>(), b.bytes::<64>());
         assert_ne!(a.number(), Rng::from_seed([2; 32]).number());
+    }
+
+    #[test]
+    fn what_it_will_give_can_not_be_read_where_it_is_printed() {
+        let mut rng = Rng::from_seed([171; 32]);
+        for _ in 0..2 {
+            assert!(!format!("{rng:?}").contains("171"));
+            rng.number();
+        }
     }
 
     #[test]
