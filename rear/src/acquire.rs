@@ -269,12 +269,12 @@ impl Manager {
         for search in self.requests.values_mut().filter_map(|request| request.search.as_mut()) {
             search.queue.retain(|choice| choice.seller.node != node);
         }
-        if removed {
+        if removed && !self.removed.contains(&node) {
             // What was asked before may be answered after; that of the first of so many is long over.
             if self.removed.len() >= REMOVED {
-                self.removed.pop_first();
+                self.removed.pop_front();
             }
-            self.removed.insert(node);
+            self.removed.push_back(node);
         }
     }
 

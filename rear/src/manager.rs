@@ -1,6 +1,6 @@
 //! The manager: what it knows, and which of its parts each input goes to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use kernel::{AllocationId, ContractId, DomainKey, FlavourId, Key, NodeId, RequestId, Ticket, Time, Wake};
 use rear_proto::{
@@ -51,8 +51,8 @@ pub struct Manager {
     pub(crate) unconfirmed: BTreeSet<AllocationId>,
     /// After a start: when what nobody has claimed is given back.
     pub(crate) settles_at: Option<Time>,
-    /// Nodes that were removed: of what was found before that, nothing is ordered.
-    pub(crate) removed: BTreeSet<NodeId>,
+    /// Nodes that were removed, the last of them last: of what was found before that, nothing is ordered.
+    pub(crate) removed: VecDeque<NodeId>,
 }
 
 impl Manager {
@@ -76,7 +76,7 @@ impl Manager {
             evicting: BTreeMap::new(),
             unconfirmed: BTreeSet::new(),
             settles_at: None,
-            removed: BTreeSet::new(),
+            removed: VecDeque::new(),
         }
     }
 

@@ -349,3 +349,18 @@ fn nothing_is_ordered_of_a_node_that_was_removed_whether_it_was_found_before_or_
     let out = n.handle(found(vec![late]));
     assert!(!out.iter().any(|effect| matches!(effect, Effect::Start { .. })), "{out:?}");
 }
+
+#[test]
+fn of_many_nodes_that_were_removed_the_last_are_remembered() {
+    let mut n = Node::new(Config::default());
+    // The last have the least ids.
+    for number in (0..3000_u16).rev() {
+        let mut node = NodeId([0; 32]);
+        node.0[..2].copy_from_slice(&number.to_be_bytes());
+        n.handle(Input::MemberGone { node, removed: true });
+        // Whoever is heard again to be removed takes nobody's place.
+        n.handle(Input::MemberGone { node, removed: true });
+    }
+    let is_remembered = |number: u16| n.manager.removed.iter().any(|node| node.0[..2] == number.to_be_bytes());
+    assert!((0..1024).all(is_remembered) && !is_remembered(1024));
+}
