@@ -83,6 +83,8 @@ pub struct Manager {
     /// What partners are told in short, and what they tell.
     digests: Digests,
     partner_lists: PartnerLists,
+    /// How old an offer may be that REAR tries, as it said last.
+    max_age: Span,
 }
 
 impl Manager {
@@ -110,6 +112,7 @@ impl Manager {
             telling: Telling::new(me.signer),
             digests: Digests::default(),
             partner_lists: PartnerLists::default(),
+            max_age: Span(u64::MAX),
         }
     }
 
@@ -316,6 +319,7 @@ impl kernel::Manager for Manager {
                 }
             }
             Input::Find { request, pick, k, max_age } => {
+                self.max_age = max_age;
                 out.push(found(request, self.find(now, &pick, k, max_age)));
             }
             Input::Discover { asker, selector, k, exclude, trace } => {

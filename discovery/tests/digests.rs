@@ -4,11 +4,11 @@
 mod net;
 
 use discovery::{Config, Effect, Input, PartnerLists, config::Expose, mail::Asker};
-use kernel::{FlavourId, Manager as _, Span, Ticket};
+use kernel::{FlavourId, Manager as _, RequestId, Span, Ticket};
 use net::{three::*, *};
 use rear_proto::{
     Answer, CapacityDigest, Code, Kind, Money, Request, Selector, Trace,
-    local::Caller,
+    local::{Caller, Pick},
     membership::Role,
     message::{List, Scope},
 };
@@ -165,6 +165,28 @@ fn one_that_is_silent_leaves_time_to_ask_those_that_deny() {
     assert_eq!(net.view(SC), []);
     net.pass(Config::default().list_deadline.divided(2));
     assert_eq!(net.view(SC).len(), 1);
+}
+
+#[test]
+fn what_is_too_old_for_who_waits_keeps_nobody_from_asking_those_that_deny() {
+    let mut net = world();
+    offers(&mut net, 2, 1);
+    net.own(SG, offer(&net.nodes[SG], 2, 8, 1));
+    settle(&mut net);
+    net.discover(SC, "cpu>=8");
+    net.pass(Span::secs(40));
+    offers(&mut net, 8, 2);
+    let (request, selector): (_, Selector) = (RequestId(1), "cpu>=8".parse().unwrap());
+    let is_gammas = |packet: &Packet| packet.to == SG;
+    let find = Input::Find { request, pick: Pick::Matching(selector.clone()), k: 4, max_age: Span::secs(30) };
+    net.feed(SC, find);
+    let asker = Asker::Rear(request);
+    let discover = Input::Discover { asker, selector, k: 4, exclude: Vec::new(), trace: Trace::None };
+    net.feed_over(SC, discover, |packet| if is_gammas(packet) { Fate::Lose } else { Fate::Arrive });
+    // Gamma's is known, and may hold for some seconds more, but it was heard too long ago to be tried.
+    assert_eq!(net.view(SC).len(), 1);
+    net.pass(Config::default().list_deadline.divided(2));
+    assert_eq!(net.view(SC).len(), 2);
 }
 
 #[test]

@@ -21,9 +21,9 @@ use crate::{
     border::Viewer,
     digests::{Pace, Rules, Said},
     endpoints::Group as Endpoints,
-    fan_out::{FanOut, Question, Who},
+    fan_out::{FanOut, Question, Waiting, Who},
     index::{Offer, OfferKey, Whose},
-    mail::Effect,
+    mail::{Asker, Effect},
 };
 
 /// How old a digest may be that rules a domain out when the question says that offers have refused already: what there
@@ -292,13 +292,17 @@ impl Manager {
     /// Says whether nothing is known that one of those who wait could use.
     fn has_nothing(&self, now: Time, fan_out: &FanOut) -> bool {
         let exclude = &fan_out.question.exclude;
-        let usable = |offer: &Offer| {
-            offer.heard.is_some_and(|heard| heard.expires > now)
+        let usable = |offer: &Offer, max_age: Span| {
+            offer.heard.is_some_and(|heard| heard.expires > now && now.since(heard.seen) <= max_age)
                 && self.is_in_reach(offer)
                 && !exclude.contains(&offer.flavour.id)
         };
+        let matches = |waiting: &Waiting, max_age| {
+            !self.matching(&waiting.selector, 1, |offer| usable(offer, max_age)).is_empty()
+        };
         fan_out.waiting().any(|waiting| match waiting.who {
-            Who::Here(_) => self.matching(&waiting.selector, 1, usable).is_empty(),
+            Who::Here(Asker::Rear(_)) => !matches(waiting, self.max_age),
+            Who::Here(Asker::Operator { .. }) => !matches(waiting, Span(u64::MAX)),
             Who::Query(query) => self.queries.waits(&query).is_some_and(|pending| self.knows_nothing(now, pending)),
         })
     }
