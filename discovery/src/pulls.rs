@@ -17,10 +17,20 @@ use rear_proto::{Epoch, Selector};
 pub const MOST: usize = 1024;
 /// The shortest interval: more often is what ADVERTISE is for.
 pub const SHORTEST: Span = Span::secs(1);
+/// How many offers of one subscription are remembered that the last answer did not name.
+const SEEN: usize = 8192;
 
 /// The id of a subscription, given when it is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PullId(pub u64);
+
+/// One run of a subscription: an answer to an earlier one is none to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// Of which.
+    pub id: PullId,
+    number: u64,
+}
 
 /// When a subscription runs by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,19 +93,25 @@ pub struct Followed {
     pub pull: Pull,
     /// When its last run began that is over.
     pub processed: Option<Time>,
+    /// When the last one began that was answered: this is what is kept over a restart.
+    pub answered: Option<Time>,
     /// What that came to.
     pub last: Option<Result<Changes, Failure>>,
     /// What is there, by the last whole answer.
     pub seen: BTreeMap<FlavourId, Epoch>,
-    /// When the run that is under way began.
-    running: Option<Time>,
+    /// The number of the run that is under way, and when it began.
+    running: Option<(u64, Time)>,
     /// Whether it is to run whatever its interval is.
     triggered: bool,
 }
 
 /// All subscriptions of a node.
 #[derive(Debug, Default)]
-pub struct Pulls(BTreeMap<PullId, Followed>);
+pub struct Pulls {
+    pulls: BTreeMap<PullId, Followed>,
+    /// How many runs have begun.
+    runs: u64,
+}
 
 impl Pulls {
     /// Makes a subscription, or changes one: what it has seen stays where it asks for the same. `false` where there are as
@@ -104,11 +120,12 @@ impl Pulls {
         if matches!(pull.interval, Interval::Every(span) if span < SHORTEST) {
             return false;
         }
-        let is_full = self.0.len() >= MOST;
-        match self.0.get_mut(&id) {
+        let is_full = self.pulls.len() >= MOST;
+        match self.pulls.get_mut(&id) {
             Some(known) => {
                 if (known.pull.partner, &known.pull.selector) != (pull.partner, &pull.selector) {
-                    (known.processed, known.last, known.running) = (None, None, None);
+                    (known.processed, known.answered) = (None, None);
+                    (known.last, known.running) = (None, None);
                     known.seen.clear();
                 }
                 known.pull = pull;
@@ -116,38 +133,39 @@ impl Pulls {
             None if is_full => return false,
             None => {
                 let seen = BTreeMap::new();
-                let fresh = Followed { pull, processed: None, last: None, seen, running: None, triggered: false };
-                self.0.insert(id, fresh);
+                let (processed, answered) = (None, None);
+                let fresh = Followed { pull, processed, answered, last: None, seen, running: None, triggered: false };
+                self.pulls.insert(id, fresh);
             }
         }
         true
     }
 
-    /// Remembers when a subscription ran before a restart.
-    pub fn restored(&mut self, id: PullId, processed: Option<Time>) {
-        if let Some(known) = self.0.get_mut(&id) {
-            known.processed = processed;
+    /// Remembers when a subscription ran before a restart, and was answered.
+    pub fn restored(&mut self, id: PullId, answered: Option<Time>) {
+        if let Some(known) = self.pulls.get_mut(&id) {
+            (known.processed, known.answered) = (answered, answered);
         }
     }
 
     /// Ends a subscription: a run that is under way comes to nothing.
     pub fn remove(&mut self, id: PullId) -> Option<Pull> {
-        self.0.remove(&id).map(|known| known.pull)
+        self.pulls.remove(&id).map(|known| known.pull)
     }
 
     /// Returns a subscription.
     pub fn get(&self, id: PullId) -> Option<&Followed> {
-        self.0.get(&id)
+        self.pulls.get(&id)
     }
 
     /// Returns all of them.
     pub fn iter(&self) -> impl Iterator<Item = (&PullId, &Followed)> {
-        self.0.iter()
+        self.pulls.iter()
     }
 
     /// Lets one run now, whatever its interval is; `false` where there is none.
     pub fn trigger(&mut self, id: PullId) -> bool {
-        self.0.get_mut(&id).is_some_and(|known| {
+        self.pulls.get_mut(&id).is_some_and(|known| {
             known.triggered = true;
             true
         })
@@ -155,22 +173,29 @@ impl Pulls {
 
     /// Returns when the next is to run.
     pub fn next_wake(&self) -> Option<Time> {
-        self.0.values().filter_map(Followed::due).min()
+        self.pulls.values().filter_map(Followed::due).min()
     }
 
     /// Begins a run that is due; returns which, and what to ask for.
-    pub fn begin(&mut self, now: Time) -> Option<(PullId, Pull)> {
+    pub fn begin(&mut self, now: Time) -> Option<(Run, Pull)> {
         let due = |known: &Followed| known.due().is_some_and(|at| at <= now);
-        let (id, known) = self.0.iter_mut().find(|(_, known)| due(known))?;
-        (known.running, known.triggered) = (Some(now), false);
-        Some((*id, known.pull.clone()))
+        let (id, known) = self.pulls.iter_mut().find(|(_, known)| due(known))?;
+        self.runs += 1;
+        (known.running, known.triggered) = (Some((self.runs, now)), false);
+        Some((Run { id: *id, number: self.runs }, known.pull.clone()))
     }
 
-    /// Takes in what there is, as the partner said; `is_whole` where there is nothing else. A run that was not begun, or of
+    /// Ends a run that is under way; returns of which subscription it was, and when it began.
+    fn end(&mut self, run: Run) -> Option<(&mut Followed, Time)> {
+        let known = self.pulls.get_mut(&run.id)?;
+        let (_, began) = known.running.take_if(|(number, _)| *number == run.number)?;
+        Some((known, began))
+    }
+
+    /// Takes in what there is, as the partner said; `is_whole` where there is nothing else. A run that is over, or of
     /// another question than is asked by now, comes to nothing.
-    pub fn found(&mut self, id: PullId, offers: &BTreeMap<FlavourId, Epoch>, is_whole: bool) -> Option<Changes> {
-        let known = self.0.get_mut(&id)?;
-        let began = known.running.take()?;
+    pub fn found(&mut self, run: Run, offers: &BTreeMap<FlavourId, Epoch>, is_whole: bool) -> Option<Changes> {
+        let (known, began) = self.end(run)?;
         let new = offers.keys().filter(|offer| !known.seen.contains_key(offer)).copied().collect();
         let is_other = |(offer, epoch): &(&FlavourId, &Epoch)| known.seen.get(offer).is_some_and(|seen| seen != *epoch);
         let changed = offers.iter().filter(is_other).map(|(offer, _)| *offer).collect();
@@ -178,16 +203,19 @@ impl Pulls {
         let vanished: BTreeSet<FlavourId> = known.seen.keys().filter(gone).copied().collect();
         known.seen.retain(|offer, _| !vanished.contains(offer));
         known.seen.extend(offers);
+        // Who never says all may name others each time: of so many it can't be told what is there.
+        if known.seen.len() > offers.len().saturating_add(SEEN) {
+            known.seen.retain(|offer, _| offers.contains_key(offer));
+        }
         let changes = Changes { new, changed, vanished };
-        (known.processed, known.last) = (Some(began), Some(Ok(changes.clone())));
+        (known.processed, known.answered) = (Some(began), Some(began));
+        known.last = Some(Ok(changes.clone()));
         Some(changes)
     }
 
     /// Takes in that a run has failed: what was seen is still believed, for as long as it would have been.
-    pub fn failed(&mut self, id: PullId, why: Failure) {
-        if let Some(known) = self.0.get_mut(&id)
-            && let Some(began) = known.running.take()
-        {
+    pub fn failed(&mut self, run: Run, why: Failure) {
+        if let Some((known, began)) = self.end(run) {
             (known.processed, known.last) = (Some(began), Some(Err(why)));
         }
     }
@@ -213,6 +241,7 @@ impl Followed {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     const ID: PullId = PullId(1);
@@ -226,6 +255,12 @@ mod tests {
         of.iter().map(|(id, changes)| (FlavourId([*id; 16]), Epoch { starts: 1, changes: *changes })).collect()
     }
 
+    /// Begins the run that is due in a second.
+    fn begin(pulls: &mut Pulls, second: u64) -> Run {
+        let (run, _) = pulls.begin(Time(second * 1000)).unwrap();
+        run
+    }
+
     fn ids(of: &[u8]) -> BTreeSet<FlavourId> {
         of.iter().map(|id| FlavourId([*id; 16])).collect()
     }
@@ -234,9 +269,9 @@ mod tests {
     fn runs(pulls: &mut Pulls, from: u64, until: u64) -> Vec<u64> {
         let mut runs = Vec::new();
         for second in from..until {
-            while let Some((id, _)) = pulls.begin(Time(second * 1000)) {
+            while let Some((run, _)) = pulls.begin(Time(second * 1000)) {
                 runs.push(second);
-                assert!(pulls.found(id, &BTreeMap::new(), true).is_some());
+                assert!(pulls.found(run, &BTreeMap::new(), true).is_some());
             }
         }
         runs
@@ -271,15 +306,61 @@ mod tests {
     }
 
     #[test]
+    fn one_that_was_not_answered_before_a_restart_is_run_again() {
+        let mut pulls = Pulls::default();
+        pulls.put(ID, pull(Interval::Once));
+        let run = begin(&mut pulls, 5);
+        pulls.failed(run, Failure(vec!["Timeout".to_owned()]));
+        let kept = pulls.get(ID).and_then(|known| known.answered);
+        let mut pulls = Pulls::default();
+        pulls.put(ID, pull(Interval::Once));
+        pulls.restored(ID, kept);
+        assert_eq!(runs(&mut pulls, 6, 1000), [6]);
+    }
+
+    #[test]
+    fn an_answer_to_another_question_or_another_run_is_none() {
+        let mut pulls = Pulls::default();
+        pulls.put(ID, pull(Interval::Every(Span::secs(10))));
+        let first = begin(&mut pulls, 0);
+        let other = Pull { partner: DomainKey([2; 32]), ..pull(Interval::Every(Span::secs(10))) };
+        pulls.put(ID, other.clone());
+        let second = begin(&mut pulls, 1);
+        assert_eq!(pulls.found(first, &offers(&[(1, 1)]), true), None);
+        pulls.failed(first, Failure(Vec::new()));
+        // Nor is one to what was there before under the same id.
+        pulls.remove(ID);
+        pulls.put(ID, other);
+        let third = begin(&mut pulls, 2);
+        assert_eq!(pulls.found(second, &offers(&[(1, 1)]), true), None);
+        assert_eq!(pulls.found(third, &offers(&[(2, 1)]), true).map(|changes| changes.new), Some(ids(&[2])));
+        assert_eq!(pulls.found(third, &offers(&[(3, 1)]), true), None);
+    }
+
+    #[test]
+    fn a_partner_that_never_says_all_is_remembered_up_to_a_bound() {
+        let mut pulls = Pulls::default();
+        pulls.put(ID, pull(Interval::Every(Span::secs(1))));
+        for second in 0..100_u64 {
+            let run = begin(&mut pulls, second);
+            let id = |n: u64| FlavourId((u128::from(second) << 64 | u128::from(n)).to_be_bytes());
+            let found = (0..256).map(|n| (id(n), Epoch { starts: 1, changes: 1 })).collect();
+            assert!(pulls.found(run, &found, false).is_some_and(|changes| changes.vanished.is_empty()));
+            let seen = pulls.get(ID).map(|known| &known.seen);
+            assert!(seen.is_some_and(|seen| seen.len() <= SEEN + 256 && seen.contains_key(&id(0))));
+        }
+    }
+
+    #[test]
     fn it_runs_at_once_when_it_is_told_to_and_never_twice_at_a_time() {
         let mut pulls = Pulls::default();
         pulls.put(ID, pull(Interval::Manual));
         assert!(pulls.trigger(ID) && !pulls.trigger(PullId(2)));
-        assert_eq!(pulls.begin(Time(7)).map(|(id, _)| id), Some(ID));
-        assert!(pulls.trigger(ID));
-        assert_eq!((pulls.begin(Time(8)), pulls.next_wake()), (None, None));
-        assert!(pulls.found(ID, &offers(&[]), true).is_some());
-        assert!(pulls.begin(Time(9)).is_some(), "it was told to while it ran");
+        let run = begin(&mut pulls, 7);
+        assert!(run.id == ID && pulls.trigger(ID));
+        assert_eq!((pulls.begin(Time(8000)), pulls.next_wake()), (None, None));
+        assert!(pulls.found(run, &offers(&[]), true).is_some());
+        assert!(pulls.begin(Time(9000)).is_some(), "it was told to while it ran");
     }
 
     #[test]
@@ -287,8 +368,8 @@ mod tests {
         let mut pulls = Pulls::default();
         pulls.put(ID, pull(Interval::Every(Span::secs(1))));
         let mut run = |now: u64, found: &[(u8, u64)], is_whole| {
-            assert!(pulls.begin(Time(now * 1000)).is_some());
-            pulls.found(ID, &offers(found), is_whole).unwrap_or_default()
+            let run = begin(&mut pulls, now);
+            pulls.found(run, &offers(found), is_whole).unwrap_or_default()
         };
         let changes = |new: &[u8], changed: &[u8], vanished: &[u8]| Changes {
             new: ids(new),
@@ -307,26 +388,26 @@ mod tests {
     fn a_failure_is_a_chain_and_changes_nothing_of_what_was_seen() {
         let mut pulls = Pulls::default();
         pulls.put(ID, pull(Interval::Every(Span::secs(10))));
-        pulls.begin(Time(0));
-        pulls.found(ID, &offers(&[(1, 1)]), true);
-        pulls.begin(Time(10_000));
+        let run = begin(&mut pulls, 0);
+        pulls.found(run, &offers(&[(1, 1)]), true);
+        let run = begin(&mut pulls, 10);
         let chain = ["following 'cpu>=1' of beta", "asking supernode 12D3", "Timeout"].map(str::to_owned);
-        pulls.failed(ID, Failure(chain.into()));
+        pulls.failed(run, Failure(chain.into()));
         let known = pulls.get(ID).cloned();
         let text = known.as_ref().and_then(|known| known.last.as_ref()?.as_ref().err()).map(ToString::to_string);
         assert_eq!(text.as_deref(), Some("following 'cpu>=1' of beta: asking supernode 12D3: Timeout"));
         assert_eq!(known.map(|known| known.seen), Some(offers(&[(1, 1)])));
         assert_eq!(pulls.next_wake(), Some(Time(20_000)));
         // An answer that comes after that is of no run.
-        assert_eq!(pulls.found(ID, &offers(&[]), true), None);
+        assert_eq!(pulls.found(run, &offers(&[]), true), None);
     }
 
     #[test]
     fn another_question_begins_anew_and_too_short_an_interval_is_none() {
         let mut pulls = Pulls::default();
         pulls.put(ID, pull(Interval::Once));
-        pulls.begin(Time(0));
-        pulls.found(ID, &offers(&[(1, 1)]), true);
+        let run = begin(&mut pulls, 0);
+        pulls.found(run, &offers(&[(1, 1)]), true);
         let other = Pull { partner: DomainKey([2; 32]), ..pull(Interval::Once) };
         assert!(pulls.put(ID, other));
         assert!(pulls.begin(Time(1)).is_some() && pulls.get(ID).is_some_and(|known| known.seen.is_empty()));
