@@ -269,6 +269,9 @@ impl Manager {
         for search in self.requests.values_mut().filter_map(|request| request.search.as_mut()) {
             search.queue.retain(|choice| choice.seller.node != node);
         }
+        for order in self.by_hand.values_mut() {
+            order.ways.retain(|choice| choice.seller.node != node);
+        }
         if removed && !self.removed.contains(&node) {
             // What was asked before may be answered after; that of the first of so many is long over.
             if self.removed.len() >= REMOVED {

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use kernel::{AllocationId, ContractId, FlavourId, Key, NodeId, RequestId, Resources, Span, Ticket};
 use rear_proto::{
-    Code, Mode, Refusal, Trace,
+    Code, Flavour, Mode, Refusal, Trace,
     local::{Bought, Candidate, Pick, Wish},
     message::EndReason,
     partition,
@@ -39,7 +39,7 @@ pub(crate) struct HandOrder {
     key: Key,
     stage: HandStage,
     /// Other ways to the same flavour.
-    ways: VecDeque<Choice>,
+    pub(crate) ways: VecDeque<Choice>,
     tries: u64,
 }
 
@@ -117,12 +117,13 @@ impl Manager {
     }
 
     pub(crate) fn found_by_hand(&mut self, id: RequestId, candidates: Vec<Candidate>, out: &mut Vec<Effect>) {
-        let Self { capacity, .. } = self;
+        let Self { capacity, removed, .. } = self;
+        let is_of_use = |flavour: &Flavour| !capacity.is_own(flavour) && !removed.contains(&flavour.provider.node);
         let Some(order) = self.by_hand.get_mut(&id).filter(|order| order.stage == HandStage::Finding) else { return };
         let text = format!("no candidate has the id {}: discover shows those that there are", order.flavour);
         let mut refusal = Refusal::new(Code::NotFound, text);
         let mut choices = Vec::new();
-        for candidate in candidates.into_iter().filter(|candidate| !capacity.is_own(&candidate.flavour)) {
+        for candidate in candidates.into_iter().filter(|candidate| is_of_use(&candidate.flavour)) {
             let direct = capacity.is_direct(&candidate.flavour);
             match order.choice(candidate, direct) {
                 Ok(choice) => choices.push((!direct, choice.price.amount, choice.seller.node, choice)),

@@ -182,3 +182,21 @@ fn what_was_sold_can_be_ended_by_its_contract_or_allocation() {
         assert_eq!(n.left(), "cpu 4, memory 8Gi");
     }
 }
+
+#[test]
+fn nothing_is_reserved_by_hand_at_a_node_that_was_removed() {
+    let mut n = Node::offering();
+    let gone = |n: &mut Node| n.handle(Input::MemberGone { node: node(2), removed: true });
+    let request = finding(&n.handle(reserve_by_hand(resources("600m", "0"), false, Mode::Direct)));
+    gone(&mut n);
+    check(&n.handle(Input::Found { request, candidates: vec![candidate(2)] }), "Err(NotFound)");
+    // It was found before, as another way to what somebody else offers too.
+    let mut n = Node::offering();
+    let request = finding(&n.handle(reserve_by_hand(resources("600m", "0"), false, Mode::Direct)));
+    let mut other = candidate(3);
+    other.flavour.id = candidate(2).flavour.id;
+    let wish = started(&n.handle(Input::Found { request, candidates: vec![other, candidate(2)] }));
+    n.handle(Input::MemberGone { node: if wish.seller.node == node(2) { node(3) } else { node(2) }, removed: true });
+    let refusal = Refusal::new(Code::Unavailable, "no room");
+    check(&n.handle(Input::Refused { request, key: wish.key, refusal }), "Err(Unavailable)");
+}
