@@ -296,6 +296,74 @@ fn a_decision_waits_for_those_that_it_builds_on_and_is_of_its_own_federation() {
     assert_eq!(there.ballot(&foreign), Err(Flaw::OtherFederation));
 }
 
+#[test]
+fn whatever_a_teller_says_all_who_have_heard_all_of_it_believe_and_keep_the_same() {
+    let begin = federation(Policy::Majority, &[1, 2, 3]);
+    let remove = proposal(1, Purpose::RemoveMember { member: key(3), at_once: false }, Some(&begin));
+    let said = [
+        decide(1, &remove, &yes(&[1, 2]), Outcome::Passed, at_once()),
+        decide(1, &remove, &[(1, true), (2, false)], Outcome::Failed, at_once()),
+        decide(1, &remove, &yes(&[1]), Outcome::Expired, START + DAY),
+        decide(1, &remove, &yes(&[1]), Outcome::Expired, START + DAY.times(2)),
+    ];
+    let mut seen = BTreeSet::new();
+    for order in 0..24 {
+        let mut left: Vec<_> = said.iter().collect();
+        let mut chronicle = begin.clone();
+        for n in [order % 4, order / 4 % 3, order / 12, 0] {
+            chronicle.learn(left.remove(n)).unwrap();
+        }
+        assert_eq!(members(&chronicle), keys(&[1, 2]), "order {order}");
+        let kept: Vec<_> = chronicle.contradictions().map(|(one, other)| (one.digest(), other.digest())).collect();
+        seen.insert(kept);
+    }
+    assert_eq!(seen.len(), 1);
+}
+
+#[test]
+fn no_teller_changes_afterwards_who_had_a_vote_on_what_followed() {
+    let begin = federation(Policy::Majority, &[1, 2, 3]);
+    let policy = |by, policy, opened| {
+        let purpose = Purpose::ChangePolicy { statute: statute(policy) };
+        Proposal { opened, ..proposal(by, purpose, Some(&begin)) }
+    };
+    let (all, majority) = (policy(1, Policy::All, START), policy(2, Policy::Majority, START + Span::secs(1)));
+    let at = |seconds| START + Span::secs(seconds);
+    let before = decide(1, &all, &yes(&[1, 2]), Outcome::Passed, at(100));
+    let other = decide(2, &majority, &yes(&[1, 2]), Outcome::Passed, at(200));
+    // It says the same once more, as if it had come last, in such a way that it counts.
+    let later = (300..).map(|seconds| decide(1, &all, &yes(&[1, 2]), Outcome::Passed, at(seconds)));
+    let later = later.into_iter().find(|later| later.digest() < before.digest()).unwrap();
+    let mut here = begin.clone();
+    here.learn(&before).unwrap();
+    here.learn(&other).unwrap();
+    let next = proposal(3, Purpose::DissolveFederation, Some(&here));
+    let next = decide(3, &next, &yes(&[1, 3]), Outcome::Passed, at(400));
+    assert_eq!(here.learn(&next), Ok(Learnt::New));
+    assert_eq!(here.learn(&later), Ok(Learnt::Contradicts));
+    let mut there = begin.clone();
+    for decision in [&later, &other, &next, &before] {
+        there.learn(decision).unwrap();
+    }
+    assert_eq!(here.membership(), there.membership());
+}
+
+#[test]
+fn a_member_whose_proposals_come_to_nothing_takes_no_room_from_others() {
+    let mut chronicle = federation(Policy::Majority, &[1, 2, 3]);
+    let begin = chronicle.clone();
+    let vain = |n: u16| {
+        let nonce =
+            [n.to_le_bytes(), [0; 2], [0; 2], [0; 2], [0; 2], [0; 2], [0; 2], [0; 2]].concat().try_into().unwrap();
+        let made = Proposal { nonce, ..proposal(3, Purpose::DissolveFederation, Some(&begin)) };
+        decide(3, &made, &[], Outcome::Expired, START + DAY)
+    };
+    let refused = (0..1_000).find_map(|n| chronicle.learn(&vain(n)).err());
+    assert_eq!(refused, Some(Flaw::TooMany));
+    let remove = proposal(1, Purpose::RemoveMember { member: key(3), at_once: true }, Some(&chronicle));
+    assert_eq!(chronicle.learn(&decide(1, &remove, &yes(&[1, 2]), Outcome::Passed, at_once())), Ok(Learnt::New));
+}
+
 /// What a member does at its own copy of what was decided.
 #[derive(Debug, Clone, Copy)]
 enum Act {

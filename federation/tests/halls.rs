@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use rear_proto::{
     Code, Extensions, Refusal, Signed, Signer,
     flavour::Domain,
-    governance::{Minute, Outcome, Policy, Purpose, Statute, Vote},
+    governance::{Contradiction, Decision, Minute, Outcome, Policy, Proposal, Purpose, Statute, Vote},
     membership::IssuerList,
 };
 
@@ -50,7 +50,7 @@ impl World {
                 expires: Time(u64::MAX),
                 extensions: Extensions::new(),
             };
-            Seat { hall: Hall::default(), kept: Vec::new(), issuer, domain, list: Signed::new(list, &key) }
+            Seat { hall: Hall::new(domain.key), kept: Vec::new(), issuer, domain, list: Signed::new(list, &key) }
         };
         Self {
             seats: (0..count).map(seat).collect(),
@@ -110,14 +110,13 @@ impl World {
             let me = self.key(from);
             let have = self.seats[to].hall.have(&id, &me);
             let minutes = self.seats[from].hall.lacking(&id, &viewer, &have, 1 << 20);
-            let before = self.seats[to].kept.len();
-            self.act(to, |hall, now, by, changed| {
-                hall.hear(now, minutes, changed);
-                hall.count(now, by.signer, changed);
-                Ok(())
-            })
-            .unwrap();
-            said |= self.seats[to].kept.len() != before;
+            said |= self
+                .act(to, |hall, now, by, changed| {
+                    hall.hear(now, minutes, changed);
+                    hall.count(now, by.signer, changed);
+                    Ok(!changed.minutes.is_empty())
+                })
+                .unwrap();
         }
         said
     }
@@ -144,7 +143,7 @@ impl World {
     fn restart(&mut self, n: usize) {
         let mut kept = std::mem::take(&mut self.seats[n].kept);
         kept.reverse();
-        self.seats[n].hall = Hall::default();
+        self.seats[n].hall = Hall::new(self.key(n));
         self.act(n, |hall, now, _, changed| {
             hall.hear(now, kept, changed);
             Ok(())
@@ -161,6 +160,66 @@ impl World {
             })
             .unwrap();
         }
+    }
+
+    /// Lets a domain hear something; says how much of it was new.
+    fn hear(&mut self, n: usize, minutes: Vec<Minute>) -> usize {
+        self.act(n, |hall, now, _, changed| {
+            hall.hear(now, minutes, changed);
+            Ok(changed.minutes.len())
+        })
+        .unwrap()
+    }
+
+    /// What a domain says, by whatever program, of what another has proposed.
+    fn forge(&self, n: usize, proposal: Digest, decision: bool, remark: &str) -> Signed<Vote> {
+        let Seat { issuer, domain, .. } = &self.seats[n];
+        let vote = Vote {
+            proposal,
+            elector: domain.key,
+            by: issuer.id(),
+            decision,
+            at: self.now,
+            remark: remark.to_owned(),
+            extensions: Extensions::new(),
+        };
+        Signed::new(vote, issuer)
+    }
+
+    /// The same as a minute.
+    fn forged(&self, n: usize, proposal: Digest, decision: bool, remark: &str) -> Minute {
+        Minute::Voted { vote: self.forge(n, proposal, decision, remark), list: self.seats[n].list.clone() }
+    }
+
+    /// A proposal, as its initiator has signed it.
+    fn proposed(&self, n: usize, id: FederationId, proposal: Digest) -> Signed<Proposal> {
+        let all = self.seats[n].hall.lacking(&id, &self.key(n), &BTreeSet::new(), usize::MAX);
+        let is_it = |minute: &Minute| minute.id() == proposal;
+        match all.into_iter().find(is_it) {
+            Some(Minute::Proposed { proposal, .. }) => proposal,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What a domain decides of a proposal of its own, by whatever program.
+    fn decide(
+        &self,
+        n: usize,
+        proposal: Signed<Proposal>,
+        votes: &[Signed<Vote>],
+        outcome: Outcome,
+        at: Time,
+    ) -> Minute {
+        let lists = self.seats.iter().filter(|seat| {
+            let is_its = |vote: &Signed<Vote>| vote.claimed().unwrap().elector == seat.domain.key;
+            seat.domain.key == self.key(n) || votes.iter().any(is_its)
+        });
+        let lists = lists.map(|seat| seat.list.clone()).collect();
+        let (votes, extensions) = (votes.to_vec(), Extensions::new());
+        Minute::Decided(Signed::new(
+            Decision { proposal, votes, lists, outcome, at, extensions },
+            &self.seats[n].issuer,
+        ))
     }
 
     /// Creates a federation of the first `count` domains.
@@ -345,6 +404,159 @@ fn a_stranger_is_told_nothing_and_one_that_is_asked_to_join_everything() {
     world.settle();
     assert_eq!(world.members(3, id).len(), 4);
     assert!(world.seats[0].hall.are_fellows(&world.key(0), &world.key(3)));
+}
+
+#[test]
+fn a_member_that_knows_nothing_learns_all_of_it_in_pieces_of_any_size() {
+    let mut world = World::new(3);
+    let id = world.federation(Policy::Majority, 3);
+    for n in 0..12 {
+        let statute = statute(Policy::ALL[n % 2]);
+        world.propose(n % 2, Some(id), Purpose::ChangePolicy { statute }).unwrap();
+        world.settle();
+        (0..3).for_each(|n| world.agree(n, id));
+        world.pass(DAY.plus(GRACE));
+        world.settle();
+    }
+    let decided =
+        |world: &World, n: usize| world.seats[n].hall.chronicle(&id).map(|it| it.decisions().count()).unwrap_or(0);
+    assert_eq!(decided(&world, 0), 13);
+    world.seats[2].hall = Hall::new(world.key(2));
+    for _ in 0..13 {
+        let have = world.seats[2].hall.have(&id, &world.key(0));
+        let piece = world.seats[0].hall.lacking(&id, &world.key(2), &have, 1);
+        assert_eq!(piece.len(), 1);
+        world.hear(2, piece);
+    }
+    assert_eq!(decided(&world, 2), 13);
+}
+
+#[test]
+fn who_is_expelled_learns_no_more_by_proposing_as_if_it_were_a_member() {
+    let mut world = World::new(5);
+    let id = world.federation(Policy::Majority, 4);
+    world.side[3] = 1;
+    let own = world.propose(3, Some(id), world.add(4)).unwrap();
+    world.propose(0, Some(id), world.remove(3)).unwrap();
+    world.settle();
+    (1..3).for_each(|n| world.agree(n, id));
+    world.side = vec![0; 5];
+    world.settle();
+    assert!(world.seats[0].hall.open(&id).any(|(digest, ..)| digest == own));
+    let next = world.propose(1, Some(id), Purpose::ChangePolicy { statute: statute(Policy::All) }).unwrap();
+    world.settle();
+    assert!([3, 4].iter().all(|n| world.seats[*n].hall.open(&id).all(|(digest, ..)| digest != next)));
+    (0..3).for_each(|n| world.agree(n, id));
+    world.settle();
+    let seen = |world: &World, n| world.outcome(n, id, next);
+    assert_eq!((seen(&world, 0), seen(&world, 3), seen(&world, 4)), (Some(Outcome::Passed), None, None));
+    // What it had proposed is decided all the same.
+    world.pass(DAY.plus(GRACE));
+    world.settle();
+    assert!((0..4).all(|n| world.seats[n].hall.open(&id).count() == 0));
+    assert_eq!(world.members(0, id).len(), 3);
+}
+
+#[test]
+fn who_has_no_vote_makes_no_evidence() {
+    let mut world = World::new(3);
+    let id = world.federation(Policy::Majority, 2);
+    let real = world.propose(0, Some(id), Purpose::DissolveFederation).unwrap();
+    let real = world.proposed(0, id, real);
+    let Seat { issuer, domain, .. } = &world.seats[2];
+    let made_up = Proposal { initiator: domain.key, teller: issuer.id(), ..real.claimed().unwrap().clone() };
+    for proposal in [Signed::new(made_up, issuer), real] {
+        let digest = proposal.digest();
+        let mut votes = [true, false].map(|yes| world.forge(2, digest, yes, ""));
+        votes.sort_by_key(Signed::digest);
+        let ([first, second], list) = (votes, world.seats[2].list.clone());
+        world.hear(0, vec![Minute::Contradicted(Box::new(Contradiction { proposal, first, second, list }))]);
+        assert_eq!(world.seats[0].hall.evidence(&id).count(), 0);
+    }
+}
+
+#[test]
+fn two_votes_of_one_domain_that_say_the_same_become_one_everywhere() {
+    let mut world = World::new(4);
+    let id = world.federation(Policy::All, 3);
+    let proposal = world.propose(0, Some(id), Purpose::DissolveFederation).unwrap();
+    world.settle();
+    for (n, remark) in [(0, "as I said"), (1, "as I have always said")] {
+        let said = world.forged(2, proposal, true, remark);
+        assert_eq!(world.hear(n, vec![said]), 1);
+    }
+    world.settle();
+    for (from, to) in [(0, 1), (1, 0), (2, 0), (0, 2)] {
+        let have = world.seats[to].hall.have(&id, &world.key(from));
+        assert_eq!(world.seats[from].hall.lacking(&id, &world.key(to), &have, usize::MAX), []);
+    }
+    (0..3).for_each(|n| world.restart(n));
+    world.settle();
+    world.vote(1, proposal, true).unwrap();
+    world.settle();
+    assert!((0..3).all(|n| world.outcome(n, id, proposal) == Some(Outcome::Passed)));
+}
+
+#[test]
+fn of_two_words_on_why_a_federation_was_not_created_all_keep_the_same() {
+    let mut world = World::new(3);
+    let digest = world.propose(0, None, world.founding(Policy::Majority, 3)).unwrap();
+    let id = FederationId(digest.0);
+    let proposal = world.proposed(0, id, digest);
+    let said = ["no", "never"].map(|remark| {
+        world.decide(0, proposal.clone(), &[world.forge(1, digest, false, remark)], Outcome::Failed, world.now)
+    });
+    for (n, order) in [(1, [0, 1]), (2, [1, 0])] {
+        world.hear(n, order.map(|at| said[at].clone()).to_vec());
+        assert_eq!(world.state(n, id), Some(State::Failed));
+        assert_eq!(world.hear(n, [said.clone(), said.clone()].concat()), 0, "nothing of it is new again");
+    }
+    let have = [1, 2].map(|n| world.seats[n].hall.have(&id, &world.key(1)));
+    assert_eq!(have[0], have[1]);
+}
+
+#[test]
+fn silence_is_not_counted_before_its_time_whatever_the_teller_says() {
+    let mut world = World::new(3);
+    let id = world.federation(Policy::OneVoteVeto, 3);
+    let proposal = world.propose(0, Some(id), world.remove(2)).unwrap();
+    world.settle();
+    let signed = world.proposed(0, id, proposal);
+    let ends = signed.claimed().unwrap().ends;
+    let early = world.decide(0, signed, &[], Outcome::Passed, ends);
+    world.hear(1, vec![early.clone()]);
+    assert_eq!((world.outcome(1, id, proposal), world.members(1, id).len()), (None, 3));
+    world.vote(1, proposal, false).unwrap();
+    world.now = ends;
+    world.hear(1, vec![early]);
+    assert_eq!(world.outcome(1, id, proposal), Some(Outcome::Passed));
+}
+
+#[test]
+fn federations_of_strangers_take_no_room_from_ones_own() {
+    let mut world = World::new(200);
+    let founders = |world: &World, who: &[usize]| {
+        let mut members: Vec<Domain> = who.iter().map(|n| world.seats[*n].domain.clone()).collect();
+        members.sort_by_key(|domain| domain.key);
+        let (name, description) = ("archipelago".to_owned(), String::new());
+        Purpose::CreateFederation { name, description, statute: statute(Policy::Majority), members }
+    };
+    let own = world.federation(Policy::Majority, 2);
+    for n in 2..200 {
+        // Some are decided, and some name the domain that is to have no room.
+        let who = if n % 2 == 0 { vec![n] } else { vec![n, 0] };
+        let made = world.propose(n, None, founders(&world, &who)).unwrap();
+        let id = FederationId(made.0);
+        let told = world.seats[n].hall.lacking(&id, &world.key(n), &BTreeSet::new(), usize::MAX);
+        world.hear(0, told);
+    }
+    assert!(world.seats[0].hall.federations().count() <= 64);
+    let made = world.propose(0, None, founders(&world, &[0, 1])).unwrap();
+    let known: Vec<_> = world.seats[0].hall.federations().map(|(id, _)| id).collect();
+    assert!(known.contains(&own) && known.contains(&FederationId(made.0)));
+    world.restart(0);
+    assert_eq!(world.state(0, own), Some(State::Activated));
+    assert_eq!(world.state(0, FederationId(made.0)), Some(State::Pending));
 }
 
 /// What happens in a storm.

@@ -17,8 +17,10 @@ use super::{
     membership::{Standing, founding},
 };
 
-/// The most decisions of one federation that are kept.
+/// The most decisions of one federation that are kept: of those that passed, and of those that did not.
 const MAX_DECISIONS: usize = 4096;
+/// The most of one initiator's that did not pass. A member can let its own fail alone: it must not take the others' room.
+const MAX_VAIN: usize = 256;
 
 /// What became of a decision that was heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,9 +101,25 @@ impl Chronicle {
         self.decided.iter().map(|(by, decided)| (by, &decided.decision))
     }
 
-    /// Returns all decisions, those that contradict others among them.
-    pub(super) fn all_decisions(&self) -> impl Iterator<Item = &Signed<Decision>> {
-        self.decided.values().flat_map(|decided| std::iter::once(&decided.decision).chain(&decided.other))
+    /// Returns all decisions by their proposals, those that contradict others among them, and each after those that it
+    /// builds on: whoever is told the first of them can take them in.
+    pub(super) fn all_decisions(&self) -> impl Iterator<Item = (Digest, &Signed<Decision>)> {
+        let parents = |by: &Digest| self.decided.get(by).and_then(Decided::proposal).map(|it| it.parents.as_slice());
+        let (mut order, mut seen) = (Vec::new(), BTreeSet::new());
+        for by in self.decided.keys() {
+            // Each with whether its parents have gone before it.
+            let mut open = vec![(*by, false)];
+            while let Some((one, is_next)) = open.pop() {
+                if is_next {
+                    order.push(one);
+                } else if seen.insert(one) {
+                    open.push((one, true));
+                    open.extend(parents(&one).unwrap_or_default().iter().map(|parent| (*parent, false)));
+                }
+            }
+        }
+        let decided = order.into_iter().filter_map(|by| Some((by, self.decided.get(&by)?)));
+        decided.flat_map(|(by, it)| std::iter::once(&it.decision).chain(&it.other).map(move |one| (by, one)))
     }
 
     /// Returns a decision and all that it builds on.
@@ -172,11 +190,12 @@ impl Chronicle {
         let (said, proposal) = opened(decision)?;
         let ballot = if by.0 == self.id.0 { founding(proposal) } else { self.ballot(proposal) };
         check_votes(said, proposal, &ballot?)?;
-        let (fresh, is_full) = (Decided::new(decision, said), self.decided.len() >= MAX_DECISIONS);
+        let (fresh, is_full) = (Decided::new(decision, said), self.is_full_for(said.outcome, &proposal.initiator));
         let learnt = match self.decided.get_mut(&by) {
-            Some(Decided { other: Some(_), .. }) => return Ok(Learnt::Known),
             Some(known) => {
-                known.contradicted(fresh);
+                if !known.contradicted(fresh) {
+                    return Ok(Learnt::Known);
+                }
                 Learnt::Contradicts
             }
             None if is_full => return Err(Flaw::TooMany),
@@ -189,13 +208,21 @@ impl Chronicle {
         Ok(learnt)
     }
 
+    fn is_full_for(&self, outcome: Outcome, initiator: &DomainKey) -> bool {
+        let passes = outcome == Outcome::Passed;
+        let alike = || self.decided.values().filter(|decided| (decided.outcome == Outcome::Passed) == passes);
+        let is_its = |decided: &&Decided| decided.proposal().is_some_and(|it| it.initiator == *initiator);
+        alike().count() >= MAX_DECISIONS || !passes && alike().filter(is_its).count() >= MAX_VAIN
+    }
+
     fn passed(&self) -> impl Iterator<Item = (&Digest, &Proposal)> {
         let passed = self.decided.iter().filter(|(_, decided)| decided.outcome == Outcome::Passed);
         passed.filter_map(|(by, decided)| Some((by, decided.proposal()?)))
     }
 
-    /// Returns what those that passed and are wanted come to: those first that others build on, of others the earlier,
-    /// of two at once that with the smaller digest.
+    /// Returns what those that passed and are wanted come to: those first that others build on, of others the earlier
+    /// proposed, of two at once that with the smaller digest. When they were decided does not count: a teller could say
+    /// that anew, and change what others have built on.
     fn come_to(&self, wanted: impl Fn(&Digest) -> bool) -> Option<Membership> {
         let mut children: BTreeMap<Digest, Vec<Digest>> = BTreeMap::new();
         let mut waits: BTreeMap<Digest, usize> = BTreeMap::new();
@@ -205,12 +232,13 @@ impl Chronicle {
                 children.entry(*parent).or_default().push(*by);
             }
         }
-        let place = |by: &Digest| self.decided.get(by).map(|decided| Reverse((decided.at, *by)));
+        let place = |by: &Digest| Some(Reverse((self.decided.get(by)?.proposal()?.opened, *by)));
         let mut ready: BinaryHeap<_> =
             waits.iter().filter(|(_, count)| **count == 0).filter_map(|(by, _)| place(by)).collect();
         let mut now: Option<Membership> = None;
-        while let Some(Reverse((at, by))) = ready.pop() {
-            let proposal = self.decided.get(&by).and_then(Decided::proposal)?;
+        while let Some(Reverse((_, by))) = ready.pop() {
+            let decided = self.decided.get(&by)?;
+            let (proposal, at) = (decided.proposal()?, decided.at);
             match &mut now {
                 None => now = Some(Membership::created(proposal, by, at)?),
                 Some(now) => now.go_on(proposal, by, at),
@@ -242,16 +270,24 @@ impl Decided {
         self.proposal.claimed()
     }
 
-    /// Takes in that the teller has said something else: that it passed counts, since others may build on it, and of two
-    /// of the same outcome that with the smaller digest. So all who have heard both believe the same.
-    fn contradicted(&mut self, fresh: Self) {
-        let rank = |decided: &Self| (decided.outcome, decided.decision.digest());
-        if rank(&fresh) < rank(self) {
+    /// Takes in that the teller has said something else; says whether that changes anything.
+    ///
+    /// That it passed counts, since others may build on it, and of two of the same outcome that with the smaller digest.
+    /// Of more than two the first two in that order are kept. So all who have heard the same believe and keep the same.
+    fn contradicted(&mut self, fresh: Self) -> bool {
+        let rank = |decision: &Signed<Decision>, outcome: Outcome| (outcome, decision.digest());
+        let new = rank(&fresh.decision, fresh.outcome);
+        if new < rank(&self.decision, self.outcome) {
             let before = std::mem::replace(self, fresh);
             self.other = Some(before.decision);
-        } else {
+            return true;
+        }
+        let other = self.other.as_ref().and_then(|other| Some(rank(other, other.claimed()?.outcome)));
+        let is_kept = other.is_none_or(|other| new < other);
+        if is_kept {
             self.other = Some(fresh.decision);
         }
+        is_kept
     }
 }
 

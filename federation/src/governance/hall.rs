@@ -32,8 +32,9 @@ const TOPICS: usize = 64;
 const EVIDENCE: usize = 64;
 
 /// What one domain knows of its federations.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Hall {
+    me: DomainKey,
     topics: BTreeMap<FederationId, Topic>,
 }
 
@@ -45,7 +46,8 @@ struct Topic {
     /// That it was not created.
     failed: Option<Signed<Decision>>,
     motions: BTreeMap<Digest, Motion>,
-    evidence: BTreeMap<Digest, Contradiction>,
+    /// One for each domain that contradicts itself on a proposal.
+    evidence: BTreeMap<(Digest, DomainKey), Contradiction>,
 }
 
 /// An open proposal.
@@ -115,11 +117,16 @@ impl Spokesman<'_> {
 pub struct Changed {
     /// What is new.
     pub minutes: Vec<(FederationId, Minute)>,
-    /// What is of no account any longer, since it is decided.
+    /// What is of no account any longer, since it is decided, or something else stands in its place.
     pub over: Vec<(FederationId, Digest)>,
 }
 
 impl Hall {
+    /// Makes the hall of a domain that knows of nothing.
+    pub const fn new(me: DomainKey) -> Self {
+        Self { me, topics: BTreeMap::new() }
+    }
+
     // -- what the operator does -------------------------------------------------------------------------
 
     /// Makes a proposal, with its initiator's vote for it; returns its digest.
@@ -252,10 +259,10 @@ impl Hall {
 
     fn take(&mut self, now: Time, minute: Minute, changed: &mut Changed) -> Result<(), Refusal> {
         let id = match &minute {
-            Minute::Proposed { proposal, .. } => self.proposed(now, proposal, &minute)?,
+            Minute::Proposed { proposal, .. } => self.proposed(now, proposal, &minute, changed)?,
             Minute::Voted { vote, list } => return self.voted(vote, list, changed),
-            Minute::Decided(decision) => return self.decided(decision, changed),
-            Minute::Contradicted(it) => self.contradicted(it)?,
+            Minute::Decided(decision) => return self.decided(now, decision, changed),
+            Minute::Contradicted(it) => self.contradicted(it, changed)?,
         };
         if let Some(id) = id {
             changed.minutes.push((id, minute));
@@ -269,6 +276,7 @@ impl Hall {
         now: Time,
         signed: &Signed<Proposal>,
         minute: &Minute,
+        changed: &mut Changed,
     ) -> Result<Option<FederationId>, Refusal> {
         let Minute::Proposed { list, .. } = minute else { return Ok(None) };
         let digest = signed.digest();
@@ -288,8 +296,8 @@ impl Hall {
             (Some(_), Some(chronicle)) => chronicle.ballot(proposal)?,
             (Some(_), None) => return Err(Code::NotFound.into()),
         };
-        if topic.is_none() && self.topics.len() >= TOPICS {
-            return Err(Refusal::new(Code::Overloaded, "there are as many federations here as are kept"));
+        if topic.is_none() {
+            self.make_room(now, proposal.initiator == self.me, changed)?;
         }
         let topic = self.topics.entry(id).or_default();
         let of_one = topic.motions.values().filter(|motion| motion.proposal.initiator == proposal.initiator).count();
@@ -301,7 +309,32 @@ impl Hall {
         Ok(Some(id))
     }
 
-    /// Takes in a vote; the first of a domain counts, and another that differs is kept beside it as evidence.
+    /// Sees to it that there is room for one more federation: those that are no concern of this domain's give way, and to
+    /// one of its own those that it has been asked into and has not answered. Anybody can make some up.
+    fn make_room(&mut self, now: Time, is_own: bool, changed: &mut Changed) -> Result<(), Refusal> {
+        if self.topics.len() < TOPICS {
+            return Ok(());
+        }
+        let me = self.me;
+        let gives_way = |id: &FederationId, topic: &Topic| match &topic.chronicle {
+            Some(_) => !self.parties(id).contains(&me),
+            None => !topic.motions.values().any(|motion| {
+                let has_part = motion.ballot.electorate.contains(&me) && now < motion.proposal.ends + GRACE;
+                has_part && (!is_own || motion.votes.contains_key(&me))
+            }),
+        };
+        let id = self.topics.iter().find(|(id, topic)| gives_way(id, topic)).map(|(id, _)| *id);
+        let Some(id) = id else {
+            return Err(Refusal::new(Code::Overloaded, "there are as many federations here as are kept"));
+        };
+        if let Some(topic) = self.topics.remove(&id) {
+            changed.over.extend(topic.all().iter().map(|minute| (id, minute.id())));
+        }
+        Ok(())
+    }
+
+    /// Takes in a vote; the first of a domain counts, and another that differs is kept beside it as evidence. Of two that
+    /// say the same that with the smaller digest is kept, so that all have the same one.
     fn voted(
         &mut self,
         signed: &Signed<Vote>,
@@ -311,15 +344,18 @@ impl Hall {
         let claimed = signed.claimed().ok_or(Flaw::Signature("vote"))?;
         let (id, motion) = self.motion(&claimed.proposal).ok_or_else(|| Refusal::from(Code::NotFound))?;
         let first = motion.votes.get(&claimed.elector);
-        if first.is_some_and(|cast| cast.vote == *signed || cast.decision == claimed.decision) {
+        let is_alike = |cast: &&Cast| cast.decision == claimed.decision;
+        if first.filter(is_alike).is_some_and(|cast| cast.vote.digest() <= signed.digest()) {
             return Ok(());
         }
         let vote = checked(signed, list, &claimed.proposal, motion)?.clone();
-        if let Some(first) = first {
+        if let Some(alike) = first.filter(is_alike) {
+            changed.over.push((id, alike.vote.digest()));
+        } else if let Some(first) = first {
             let (proposal, list) = (motion.signed.clone(), first.list.clone());
             let it = Contradiction { proposal, first: first.vote.clone(), second: signed.clone(), list };
             let it = Box::new(sorted(it));
-            if self.contradicted(&it)?.is_some() {
+            if self.contradicted(&it, changed)?.is_some() {
                 changed.minutes.push((id, Minute::Contradicted(it)));
             }
             return Ok(());
@@ -335,8 +371,12 @@ impl Hall {
     }
 
     /// Takes in a decision: its proposal and the votes on it are over.
-    fn decided(&mut self, signed: &Signed<Decision>, changed: &mut Changed) -> Result<(), Refusal> {
+    fn decided(&mut self, now: Time, signed: &Signed<Decision>, changed: &mut Changed) -> Result<(), Refusal> {
         let claimed = signed.claimed().ok_or(Flaw::Signature("decision"))?;
+        // Silence would be counted before it is one.
+        if claimed.at > now + AHEAD {
+            return Err(Refusal::new(Code::Malformed, "it is decided later than now"));
+        }
         let digest = claimed.proposal.digest();
         let proposal = claimed.proposal.claimed().ok_or(Flaw::Signature("proposal"))?;
         let id = proposal.federation.unwrap_or(FederationId(digest.0));
@@ -344,9 +384,9 @@ impl Hall {
             if proposal.federation.is_some() {
                 return Err(Code::NotFound.into());
             }
-            if self.topics.len() >= TOPICS {
-                return Err(Refusal::new(Code::Overloaded, "there are as many federations here as are kept"));
-            }
+            // It would have to give way to others again, were it not to stand.
+            super::chronicle::stands(signed)?;
+            self.make_room(now, proposal.initiator == self.me, changed)?;
         }
         let mut fresh = Topic::default();
         let topic = self.topics.get_mut(&id).unwrap_or(&mut fresh);
@@ -360,7 +400,13 @@ impl Hall {
             }
             None => {
                 super::chronicle::stands(signed)?;
-                topic.failed.replace(signed.clone()).as_ref() != Some(signed)
+                // Of two that its teller has said all keep the same one.
+                let rank = |one: &Signed<Decision>| Some((one.claimed()?.outcome, one.digest()));
+                let is_new = topic.failed.as_ref().is_none_or(|failed| rank(signed) < rank(failed));
+                if is_new {
+                    topic.failed = Some(signed.clone());
+                }
+                is_new
             }
         };
         if let Some(motion) = topic.motions.remove(&digest) {
@@ -376,15 +422,22 @@ impl Hall {
         Ok(())
     }
 
-    /// Takes in two votes that contradict each other; returns of which federation, where that is new.
-    fn contradicted(&mut self, it: &Contradiction) -> Result<Option<FederationId>, Refusal> {
+    /// Takes in two votes that contradict each other; returns of which federation, where that is new. Of several such
+    /// pairs of one domain on one proposal all keep the same one.
+    fn contradicted(&mut self, it: &Contradiction, changed: &mut Changed) -> Result<Option<FederationId>, Refusal> {
         let proposal = it.proposal.claimed().ok_or(Flaw::Signature("proposal"))?;
+        let elector = it.first.claimed().ok_or(Flaw::Signature("vote"))?.elector;
         let digest = it.proposal.digest();
         let id = proposal.federation.unwrap_or(FederationId(digest.0));
         let topic = self.topics.get_mut(&id).ok_or_else(|| Refusal::from(Code::NotFound))?;
-        let key = Minute::Contradicted(Box::new(it.clone())).id();
-        if topic.evidence.contains_key(&key) || topic.evidence.len() >= EVIDENCE {
+        let (key, name) = ((digest, elector), evidence_id(it));
+        let known = topic.evidence.get(&key).map(evidence_id);
+        if known.map_or(topic.evidence.len() >= EVIDENCE, |known| known <= name) {
             return Ok(None);
+        }
+        // Of what nobody has a vote on, anybody could make evidence up.
+        if !topic.ballot(proposal, &digest)?.electorate.contains(&elector) {
+            return Err(Flaw::NoElector(elector).into());
         }
         it.proposal.open(&proposal.teller).map_err(|_| Flaw::Signature("proposal"))?;
         let [first, second] = [&it.first, &it.second].map(|vote| {
@@ -398,6 +451,7 @@ impl Hall {
             return Err(Refusal::new(Code::Malformed, "these votes do not contradict each other"));
         }
         topic.evidence.insert(key, it.clone());
+        changed.over.extend(known.map(|known| (id, known)));
         Ok(Some(id))
     }
 
@@ -409,10 +463,15 @@ impl Hall {
         self.topics.iter().filter(move |(_, topic)| shown(topic)).map(|(id, _)| *id)
     }
 
-    /// Returns the names of all minutes of a federation that a domain is told.
+    /// Returns the names of all minutes of a federation that a domain is told, and of the votes within them: of two that
+    /// contradict each other, each has another one first.
     pub fn have(&self, id: &FederationId, viewer: &DomainKey) -> BTreeSet<Digest> {
-        let topic = self.topics.get(id);
-        topic.into_iter().flat_map(|topic| topic.minutes(viewer)).map(|minute| minute.id()).collect()
+        let minutes = self.topics.get(id).map(|topic| topic.minutes(viewer)).unwrap_or_default();
+        let votes = minutes.iter().filter_map(|minute| match minute {
+            Minute::Contradicted(it) => Some([it.first.digest(), it.second.digest()]),
+            Minute::Proposed { .. } | Minute::Voted { .. } | Minute::Decided(_) => None,
+        });
+        votes.flatten().chain(minutes.iter().map(Minute::id)).collect()
     }
 
     /// Returns the minutes that a domain does not have, decisions first, up to about so many bytes.
@@ -510,45 +569,64 @@ impl Topic {
         self.chronicle.as_ref().and_then(|chronicle| chronicle.decision(proposal)).or(failed)
     }
 
+    /// Returns who may vote on a proposal that is open here, or was decided.
+    fn ballot(&self, proposal: &Proposal, digest: &Digest) -> Result<Ballot, Refusal> {
+        if let Some(motion) = self.motions.get(digest) {
+            return Ok(motion.ballot.clone());
+        }
+        match (self.decision(digest), proposal.federation, &self.chronicle) {
+            (None, ..) | (_, Some(_), None) => Err(Code::NotFound.into()),
+            (Some(_), Some(_), Some(chronicle)) => Ok(chronicle.ballot(proposal)?),
+            (Some(_), None, _) => Ok(founding(proposal)?),
+        }
+    }
+
     /// Returns all that a domain is told. One that is a member no longer is told how that came about, and nothing that
-    /// came after.
+    /// came after, but for what it has proposed itself.
     fn minutes(&self, viewer: &DomainKey) -> Vec<Minute> {
-        let is_elector = self.motions.values().any(|motion| motion.ballot.electorate.contains(viewer));
-        let mut minutes = Vec::new();
-        if let Some(chronicle) = &self.chronicle {
-            let membership = chronicle.membership();
-            let is_of_it = is_elector || membership.members.contains_key(viewer);
-            match membership.parted.get(viewer) {
-                Some(parting) if !is_of_it => {
-                    let behind = chronicle.behind(&parting.by);
-                    let told = chronicle.decisions().filter(|(by, _)| behind.contains(by));
-                    return told.map(|(_, decision)| Minute::Decided(decision.clone())).collect();
-                }
-                _ if !is_of_it => return Vec::new(),
-                _ => {}
-            }
-            minutes.extend(chronicle.all_decisions().map(|decision| Minute::Decided(decision.clone())));
-        } else if let Some(failed) = &self.failed {
-            let proposal = failed.claimed().and_then(|failed| failed.proposal.claimed());
-            let is_of_it = proposal
-                .is_some_and(|proposal| founding(proposal).is_ok_and(|ballot| ballot.electorate.contains(viewer)));
-            if is_of_it {
-                minutes.push(Minute::Decided(failed.clone()));
-            }
-        } else if !is_elector {
-            return Vec::new();
+        let Some(chronicle) = &self.chronicle else {
+            let failed = self.failed.as_ref().and_then(|failed| failed.claimed()?.proposal.claimed());
+            let mut ballots = self
+                .motions
+                .values()
+                .map(|motion| motion.ballot.clone())
+                .chain(failed.and_then(|it| founding(it).ok()));
+            return if ballots.any(|ballot| ballot.electorate.contains(viewer)) { self.all() } else { Vec::new() };
+        };
+        let membership = chronicle.membership();
+        // Whoever was a member once can still build on what was then, and would name itself or a friend.
+        let is_invited = |motion: &Motion| {
+            matches!(&motion.proposal.purpose, Purpose::AddMember { member } if member.key == *viewer)
+                && membership.members.contains_key(&motion.proposal.initiator)
+        };
+        if membership.members.contains_key(viewer) || self.motions.values().any(is_invited) {
+            return self.all();
         }
-        for motion in self.motions.values() {
-            minutes.push(Minute::Proposed { proposal: motion.signed.clone(), list: motion.list.clone() });
-            let voted = |cast: &Cast| Minute::Voted { vote: cast.vote.clone(), list: cast.list.clone() };
-            minutes.extend(motion.votes.values().map(voted));
-        }
-        minutes.extend(self.evidence.values().map(|it| Minute::Contradicted(Box::new(it.clone()))));
-        minutes
+        let Some(parting) = membership.parted.get(viewer) else { return Vec::new() };
+        let behind = chronicle.behind(&parting.by);
+        let told =
+            chronicle.all_decisions().filter(|(by, it)| behind.contains(by) && chronicle.decision(by) == Some(it));
+        let told = told.map(|(_, decision)| Minute::Decided(decision.clone()));
+        let own = self.motions.values().filter(|motion| motion.proposal.initiator == *viewer);
+        told.chain(own.flat_map(Motion::minutes)).collect()
+    }
+
+    /// Returns all that is known, each after what it builds on.
+    fn all(&self) -> Vec<Minute> {
+        let decisions = self.chronicle.iter().flat_map(|chronicle| chronicle.all_decisions().map(|(_, it)| it));
+        let decided = decisions.chain(&self.failed).map(|decision| Minute::Decided(decision.clone()));
+        let evidence = self.evidence.values().map(|it| Minute::Contradicted(Box::new(it.clone())));
+        decided.chain(self.motions.values().flat_map(Motion::minutes)).chain(evidence).collect()
     }
 }
 
 impl Motion {
+    fn minutes(&self) -> impl Iterator<Item = Minute> {
+        let proposed = Minute::Proposed { proposal: self.signed.clone(), list: self.list.clone() };
+        let voted = |cast: &Cast| Minute::Voted { vote: cast.vote.clone(), list: cast.list.clone() };
+        std::iter::once(proposed).chain(self.votes.values().map(voted))
+    }
+
     fn cast(&self) -> BTreeMap<DomainKey, bool> {
         self.votes.iter().map(|(elector, cast)| (*elector, cast.decision)).collect()
     }
@@ -570,6 +648,10 @@ impl Motion {
             extensions: Extensions::new(),
         })
     }
+}
+
+fn evidence_id(it: &Contradiction) -> Digest {
+    Minute::Contradicted(Box::new(it.clone())).id()
 }
 
 /// Puts the vote with the smaller digest first: nobody can say which came first, and all name it alike.
