@@ -31,6 +31,8 @@ pub struct Interconnect {
     pub(super) federator: Option<Federator>,
     pub(super) zones: BTreeMap<ZoneId, Zone>,
     pub(super) edges: BTreeMap<DomainKey, Edge>,
+    /// The least life in which a new edge may begin: later than those that were deleted.
+    pub(super) lives: u32,
 }
 
 /// A named set of the domain's nodes.

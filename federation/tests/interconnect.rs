@@ -10,7 +10,7 @@ use federation::interconnect::{Hindrance, Interconnect, Nodes, Obstacle, Phase, 
 use kernel::{ContractId, DomainKey, NodeId, Quantity, Resources};
 use proptest::prelude::*;
 use rear_proto::{
-    Extensions, Refusal,
+    Epoch, Extensions, Refusal,
     operator::{Federator, Grant, Quota, RequestNo, Statement, ZoneId, ZoneInfo},
 };
 
@@ -298,6 +298,61 @@ fn a_dead_partner_is_left_behind_and_learns_it_when_it_is_back() {
     assert_eq!(two.federation(1, Role::Provider), Phase::Planned);
     assert_eq!(two.registration(1, Role::Provider, 1), Phase::Planned);
     assert_eq!(two.sides[1].exposed_to(&KEYS[0]).count(), 0);
+}
+
+#[test]
+fn a_partner_that_is_taken_up_again_hears_and_is_heard() {
+    let mut two = Two::using();
+    let none = Running::default();
+    two.sides[0].deregister_zone(&zone_id(1), &KEYS[1], &none).unwrap();
+    two.settle();
+    two.sides[0].deregister(&KEYS[1], &none).unwrap();
+    two.settle();
+    two.sides[0].delete(&KEYS[1], &none).unwrap();
+    two.sides[0].plan(KEYS[1], "beta", 1).unwrap();
+    let request = two.request();
+    two.sides[0].register(&KEYS[1], request).unwrap();
+    two.settle();
+    assert_eq!(two.sides[0].edge(&KEYS[1]).unwrap().offered().count(), 1);
+    assert_eq!(two.federation(0, Role::Consumer), Phase::Registered);
+    assert_eq!(two.federation(1, Role::Provider), Phase::Registered);
+}
+
+#[test]
+fn what_was_refused_is_not_granted_when_the_domain_registers_again() {
+    let mut two = Two::using();
+    let none = Running::default();
+    two.sides[1].create_zone(zone(2)).unwrap();
+    two.sides[1].share(&zone_id(2), &KEYS[0]).unwrap();
+    two.settle();
+    let request = two.request();
+    two.sides[0].register_zone(&zone_id(2), &KEYS[1], request).unwrap();
+    two.sides[1].unshare(&zone_id(2), &KEYS[0], &none).unwrap();
+    two.sides[0].deregister_zone(&zone_id(1), &KEYS[1], &none).unwrap();
+    two.settle();
+    assert!(matches!(two.registration(0, Role::Consumer, 2), Phase::Refused(_)));
+    two.sides[0].deregister(&KEYS[1], &none).unwrap();
+    two.settle();
+    two.sides[1].share(&zone_id(2), &KEYS[0]).unwrap();
+    let request = two.request();
+    two.sides[0].register(&KEYS[1], request).unwrap();
+    two.settle();
+    assert_eq!(two.federation(0, Role::Consumer), Phase::Registered);
+    assert_eq!(two.registration(0, Role::Consumer, 2), Phase::Planned);
+    assert_eq!(two.sides[1].exposed_to(&KEYS[0]).count(), 0);
+}
+
+#[test]
+fn an_acknowledgement_of_what_was_never_said_is_none() {
+    let mut two = Two::new();
+    let said = two.unheard(0).unwrap().number;
+    let edge = two.sides[0].edge_mut(&KEYS[1]).unwrap();
+    edge.acknowledged(Epoch { starts: said.starts, changes: said.changes + 1 });
+    let request = two.request();
+    two.sides[0].register(&KEYS[1], request).unwrap();
+    assert!(two.unheard(0).is_some());
+    two.settle();
+    assert_eq!(two.federation(1, Role::Provider), Phase::Registered);
 }
 
 /// What one side's operator does, or what becomes of a message.

@@ -107,9 +107,9 @@ impl Edge {
         }
     }
 
-    /// The partner has heard a statement.
+    /// The partner has heard a statement. One that was never made does not count: what comes would pass for heard.
     pub fn acknowledged(&mut self, number: Epoch) {
-        self.heard = self.heard.max(Some(number));
+        self.heard = self.heard.max(Some(number).filter(|number| *number <= self.ours.number));
     }
 
     /// Takes in what the partner says; `decide` says what is to be granted of a zone that it wants anew, and `is_used`
@@ -122,6 +122,10 @@ impl Edge {
     ) -> Taken {
         if self.theirs.as_ref().is_some_and(|known| statement.number <= known.number) {
             return Taken::Old;
+        }
+        if self.theirs.as_ref().is_some_and(|known| known.number.starts < statement.number.starts) {
+            // It has begun anew, and may know nothing of what it had heard.
+            self.heard = None;
         }
         self.theirs = Some(statement);
         self.answer(decide, is_used);

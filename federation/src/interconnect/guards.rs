@@ -92,6 +92,8 @@ impl Interconnect {
         if self.edges.values().any(|edge| edge.name == name) {
             return Err(Hindrance::refused(Code::Malformed, format!("there is a partner '{name}' already")));
         }
+        // The partner may remember what was said before, and would take anything that is not later for old.
+        let life = life.max(self.lives);
         self.edges.insert(partner, Edge::new(name.to_owned(), life, self.federator.clone()));
         Ok(())
     }
@@ -122,7 +124,11 @@ impl Interconnect {
         }
         let obstacles = edge.wanted().into_iter().flat_map(|zone| edge.uses_of(partner, Side::Ours, &zone, uses));
         in_the_way(format!("this domain can't deregister from {}", edge.name), obstacles.collect())?;
-        edge.say(|ours| ours.registers = None);
+        edge.say(|ours| {
+            ours.registers = None;
+            // What is left was refused: it must not be granted when this domain registers again.
+            ours.wants.clear();
+        });
         Ok(())
     }
 
@@ -133,7 +139,9 @@ impl Interconnect {
     pub fn delete(&mut self, partner: &DomainKey, uses: &dyn Uses) -> Result<(), Hindrance> {
         let edge = self.edge_mut(partner)?;
         in_the_way(format!("partner {} can't be deleted", edge.name), edge.all(partner, uses))?;
+        let life = edge.ours.number.starts;
         self.edges.remove(partner);
+        self.lives = self.lives.max(life.saturating_add(1));
         Ok(())
     }
 
