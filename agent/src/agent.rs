@@ -409,8 +409,8 @@ impl Agent {
             }
             Command::Discover { selector, k, explain } => {
                 let asker = discovery::mail::Asker::Operator { ticket, explain };
-                let exclude = Vec::new();
-                Mail::Discovery(discovery::Input::Discover { asker, selector, k, exclude, trace: Trace::None })
+                let (ceiling, exclude, trace) = (None, Vec::new(), Trace::None);
+                Mail::Discovery(discovery::Input::Discover { asker, selector, ceiling, k, exclude, trace })
             }
             Command::Offer(offer) => Mail::Rear(rear::Input::Offer { ticket, offer }),
             Command::Withdraw(flavour) => Mail::Rear(rear::Input::Withdraw { ticket, flavour }),

@@ -94,9 +94,9 @@ pub(crate) fn rear(effect: rear::Effect, out: &mut Vec<Routed>) {
         E::OwnChanged(flavour) => discovery(discovery::Input::OwnChanged(flavour)),
         E::OwnGone(flavour) => discovery(discovery::Input::OwnGone(flavour)),
         E::Find { request, pick, k, max_age } => discovery(discovery::Input::Find { request, pick, k, max_age }),
-        E::Discover { request, selector, k, exclude, trace } => {
+        E::Discover { request, selector, ceiling, k, exclude, trace } => {
             let asker = discovery::mail::Asker::Rear(request);
-            discovery(discovery::Input::Discover { asker, selector, k, exclude, trace })
+            discovery(discovery::Input::Discover { asker, selector, ceiling, k, exclude, trace })
         }
         E::Start { request, purchase, trace } => contract(contract::Input::Start { request, wish: purchase, trace }),
         E::Purchase { request, key, trace } => contract(contract::Input::Purchase { request, key, trace }),

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use kernel::{AskId, DomainKey, FlavourId, NodeId, QueryId, Time};
-use rear_proto::{Selector, Trace};
+use rear_proto::{Selector, Trace, price::Rate};
 
 use crate::{border::Viewer, endpoints::Group, mail::Asker};
 
@@ -81,6 +81,8 @@ pub(crate) enum Who {
 pub(crate) struct Waiting {
     pub(crate) who: Who,
     pub(crate) selector: Selector,
+    /// What is dearer is of no use to it.
+    pub(crate) ceiling: Option<Rate>,
     pub(crate) k: usize,
     pub(crate) trace: Trace,
     /// How many offers that match have come since it asked, or were there before.

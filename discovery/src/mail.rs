@@ -9,6 +9,7 @@ use rear_proto::{
     local::{Caller, Candidate, DomainSecret, Outcome, Partner, Pick, Realm, Way},
     membership::Role,
     message::List,
+    price::Rate,
     story::Deed,
 };
 
@@ -44,6 +45,8 @@ pub enum Input {
         asker: Asker,
         /// What is wanted.
         selector: Selector,
+        /// What it may cost at most; told to nobody.
+        ceiling: Option<Rate>,
         /// How many at most.
         k: usize,
         /// What has refused already.

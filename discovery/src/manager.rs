@@ -322,8 +322,8 @@ impl kernel::Manager for Manager {
                 self.max_age = max_age;
                 out.push(found(request, self.find(now, &pick, k, max_age)));
             }
-            Input::Discover { asker, selector, k, exclude, trace } => {
-                self.discover(now, asker, Wanted { selector, k, exclude, trace }, out);
+            Input::Discover { asker, selector, ceiling, k, exclude, trace } => {
+                self.discover(now, asker, Wanted { selector, ceiling, k, exclude, trace }, out);
             }
             Input::Asked { ticket, from, caller, list, trace } => {
                 self.asked(now, ticket, from, caller, *list, trace, out);

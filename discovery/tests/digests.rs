@@ -160,7 +160,7 @@ fn one_that_is_silent_leaves_time_to_ask_those_that_deny() {
     let is_gammas = |packet: &Packet| packet.to == SG;
     let asker = Asker::Operator { ticket: Ticket(0), explain: false };
     let selector = "cpu>=8".parse().unwrap();
-    let discover = Input::Discover { asker, selector, k: 4, exclude: Vec::new(), trace: Trace::None };
+    let discover = Input::Discover { asker, selector, ceiling: None, k: 4, exclude: Vec::new(), trace: Trace::None };
     net.feed_over(SC, discover, |packet| if is_gammas(packet) { Fate::Lose } else { Fate::Arrive });
     assert_eq!(net.view(SC), []);
     net.pass(Config::default().list_deadline.divided(2));
@@ -181,12 +181,29 @@ fn what_is_too_old_for_who_waits_keeps_nobody_from_asking_those_that_deny() {
     let find = Input::Find { request, pick: Pick::Matching(selector.clone()), k: 4, max_age: Span::secs(30) };
     net.feed(SC, find);
     let asker = Asker::Rear(request);
-    let discover = Input::Discover { asker, selector, k: 4, exclude: Vec::new(), trace: Trace::None };
+    let discover = Input::Discover { asker, selector, ceiling: None, k: 4, exclude: Vec::new(), trace: Trace::None };
     net.feed_over(SC, discover, |packet| if is_gammas(packet) { Fate::Lose } else { Fate::Arrive });
     // Gamma's is known, and may hold for some seconds more, but it was heard too long ago to be tried.
     assert_eq!(net.view(SC).len(), 1);
     net.pass(Config::default().list_deadline.divided(2));
     assert_eq!(net.view(SC).len(), 2);
+}
+
+#[test]
+fn what_is_too_dear_for_who_waits_keeps_nobody_from_asking_those_that_deny() {
+    for (ceiling, after_all) in [(None, 0), (Some("2EUR/h"), 0), (Some("0.5EUR/h"), 1)] {
+        let mut net = world();
+        offers(&mut net, 2, 1);
+        net.own(SG, offer(&net.nodes[SG], 2, 8, 1));
+        settle(&mut net);
+        let mut cheap = offer(&net.nodes[SP], 1, 8, 2);
+        cheap.price.amount = Money(500_000);
+        net.own(SP, cheap);
+        let ceiling = ceiling.map(|text| text.parse().unwrap());
+        let (asker, selector) = (Asker::Rear(RequestId(1)), "cpu>=8".parse().unwrap());
+        net.feed(SC, Input::Discover { asker, selector, ceiling, k: 4, exclude: Vec::new(), trace: Trace::None });
+        assert_eq!((lists(&net).after_all, net.view(SC).len()), (after_all, 1 + after_all as usize), "{ceiling:?}");
+    }
 }
 
 #[test]
@@ -516,7 +533,7 @@ fn a_question_that_others_have_refused_trusts_no_old_digest() {
         let before = lists(net).after_all;
         let asker = Asker::Operator { ticket: Ticket(0), explain: false };
         let selector: Selector = "cpu>=8".parse().unwrap();
-        net.feed(SC, Input::Discover { asker, selector, k: 4, exclude, trace: Trace::None });
+        net.feed(SC, Input::Discover { asker, selector, ceiling: None, k: 4, exclude, trace: Trace::None });
         lists(net).after_all - before
     };
     // At first neither is asked, and then both are.
@@ -555,7 +572,7 @@ fn an_explanation_names_who_has_nothing_that_fits() {
     let asker = Asker::Operator { ticket: Ticket(1), explain: true };
     let selector: Selector = "cpu>=8".parse().unwrap();
     let (now, mut out) = (net.now, Vec::new());
-    let explain = Input::Discover { asker, selector, k: 9, exclude: vec![], trace: Trace::None };
+    let explain = Input::Discover { asker, selector, ceiling: None, k: 9, exclude: vec![], trace: Trace::None };
     net.nodes[SC].manager.handle(now, explain, &mut out);
     // All that there is is looked at, so those who have something are asked for it, and then the others after all.
     let mut asked = Vec::new();

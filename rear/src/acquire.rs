@@ -200,11 +200,11 @@ impl Manager {
         } else if search.rounds < self.config.rounds && (search.rounds == 0 || search.fresh) {
             search.rounds += 1;
             search.fresh = false;
-            let (selector, exclude) = (search.selector.clone(), search.excluded());
+            let (selector, ceiling, exclude) = (search.selector.clone(), search.ceiling, search.excluded());
             request.stage = Stage::Discovering;
             request.tell(Deed::SelectorBuilt, out);
             let (k, trace) = (self.config.candidates, request.trace);
-            out.push(Effect::Discover { request: id, selector, k, exclude, trace });
+            out.push(Effect::Discover { request: id, selector, ceiling, k, exclude, trace });
         } else {
             let refusal = search.refusal();
             self.fail(id, refusal, out);

@@ -327,6 +327,8 @@ pub enum Effect {
         request: RequestId,
         /// What is wanted.
         selector: Selector,
+        /// What it may cost at most; told to nobody.
+        ceiling: Option<Rate>,
         /// How many at most.
         k: usize,
         /// What has refused already.

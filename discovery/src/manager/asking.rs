@@ -10,6 +10,7 @@ use rear_proto::{
     local::{self, Candidate},
     membership::Role,
     message::{Flavours, PublishedFlavours},
+    price::Rate,
     published::Published,
 };
 
@@ -34,7 +35,7 @@ const AGAIN: Span = Span::millis(100);
 impl Manager {
     /// Asks outside on behalf of one who wants to know; equal questions at the same time are asked once.
     pub(super) fn discover(&mut self, now: Time, asker: Asker, wanted: Wanted, out: &mut Vec<Effect>) {
-        let Wanted { selector, k, exclude, trace } = wanted;
+        let Wanted { selector, ceiling, k, exclude, trace } = wanted;
         let explain = matches!(asker, Asker::Operator { explain: true, .. });
         // To say what was ruled out and why, everything must be heard of.
         let asked = if explain { Selector::default() } else { selector.clone() };
@@ -43,7 +44,7 @@ impl Manager {
         let question = Question { viewer: Viewer::Me, selector: asked, exclude, hops_left };
         let most = self.config.answer_limit.clamp(1, MAX_LIST);
         let limit = if explain { most } else { u32::try_from(k).unwrap_or(most).clamp(1, most) };
-        let waiting = Waiting { who: Who::Here(asker), selector, k, trace, found: 0 };
+        let waiting = Waiting { who: Who::Here(asker), selector, ceiling, k, trace, found: 0 };
         self.ask_or_join(now, question, limit, waiting, None, self.config.list_deadline, out);
     }
 
@@ -551,6 +552,7 @@ impl Manager {
 #[derive(Debug)]
 pub(super) struct Wanted {
     pub(super) selector: Selector,
+    pub(super) ceiling: Option<Rate>,
     pub(super) k: usize,
     pub(super) exclude: Vec<FlavourId>,
     pub(super) trace: rear_proto::Trace,

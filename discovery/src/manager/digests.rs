@@ -297,8 +297,16 @@ impl Manager {
                 && self.is_in_reach(offer)
                 && !exclude.contains(&offer.flavour.id)
         };
+        let is_cheap = |waiting: &Waiting, offer: &Offer| {
+            waiting.ceiling.is_none_or(|ceiling| {
+                let round_trip = self.endpoints.round_trip_ms(&offer.flavour.provider.node);
+                let fit = waiting.selector.fit(&offer.flavour, round_trip);
+                fit.is_some_and(|fit| fit.price.within(&ceiling) == Some(true))
+            })
+        };
         let matches = |waiting: &Waiting, max_age| {
-            !self.matching(&waiting.selector, 1, |offer| usable(offer, max_age)).is_empty()
+            let is_of_use = |offer: &Offer| usable(offer, max_age) && is_cheap(waiting, offer);
+            !self.matching(&waiting.selector, 1, is_of_use).is_empty()
         };
         fan_out.waiting().any(|waiting| match waiting.who {
             Who::Here(Asker::Rear(_)) => !matches(waiting, self.max_age),

@@ -148,7 +148,8 @@ impl Manager {
         }
         out.push(Effect::Did(trace, Deed::PartnersAsked));
         let (who, k) = (Who::Query(list.query), self.most(list));
-        let waiting = Waiting { who, selector: answering::for_provider(&list.selector), k, trace, found };
+        let selector = answering::for_provider(&list.selector);
+        let waiting = Waiting { who, selector, ceiling: None, k, trace, found };
         let travel = Travel { query: list.query, trail: list.trail.clone(), trace };
         let deadline = list.deadline.minus(margin).min(self.config.list_deadline);
         let limit = u32::try_from(k).unwrap_or(list.limit);

@@ -292,12 +292,26 @@ impl World {
     pub fn discover_but(&mut self, request: u64, text: &str, k: usize, exclude: &[u8]) -> Vec<Effect> {
         let exclude = exclude.iter().map(|id| FlavourId([*id; 16])).collect();
         let asker = Asker::Rear(RequestId(request));
-        self.feed(Input::Discover { asker, selector: selector(text), k, exclude, trace: Trace::Own(request) })
+        self.feed(Input::Discover {
+            asker,
+            selector: selector(text),
+            ceiling: None,
+            k,
+            exclude,
+            trace: Trace::Own(request),
+        })
     }
 
     pub fn operator(&mut self, text: &str, k: usize, explain: bool) -> Vec<Effect> {
         let asker = Asker::Operator { ticket: Ticket(9), explain };
-        self.feed(Input::Discover { asker, selector: selector(text), k, exclude: Vec::new(), trace: Trace::None })
+        self.feed(Input::Discover {
+            asker,
+            selector: selector(text),
+            ceiling: None,
+            k,
+            exclude: Vec::new(),
+            trace: Trace::None,
+        })
     }
 
     pub fn answer(&mut self, ask: AskId, from: u8, answer: Result<Flavours, Refusal>) -> Vec<Effect> {

@@ -475,7 +475,10 @@ impl Net {
     pub fn discover(&mut self, n: usize, text: &str) {
         let asker = Asker::Operator { ticket: Ticket(0), explain: false };
         let selector = text.parse().unwrap();
-        self.feed(n, Input::Discover { asker, selector, k: 100, exclude: Vec::new(), trace: Trace::None });
+        self.feed(
+            n,
+            Input::Discover { asker, selector, ceiling: None, k: 100, exclude: Vec::new(), trace: Trace::None },
+        );
     }
 }
 

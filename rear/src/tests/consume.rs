@@ -364,3 +364,19 @@ fn of_many_nodes_that_were_removed_the_last_are_remembered() {
     let is_remembered = |number: u16| n.manager.removed.iter().any(|node| node.0[..2] == number.to_be_bytes());
     assert!((0..1024).all(is_remembered) && !is_remembered(1024));
 }
+
+#[test]
+fn who_looks_further_is_told_what_it_may_cost() {
+    let mut n = Node::new(Config::default());
+    let mut input = acquire(WANT, Mode::Direct);
+    if let Input::Acquire { ceiling, .. } = &mut input {
+        *ceiling = Some(rate("0.01EUR/h"));
+    }
+    n.handle(input);
+    let out = n.handle(found(vec![candidate(2)]));
+    let told = out.iter().find_map(|effect| match effect {
+        Effect::Discover { selector, ceiling, .. } => Some((selector.to_string(), *ceiling)),
+        _ => None,
+    });
+    assert_eq!(told, Some((WANT.to_owned(), Some(rate("0.01EUR/h")))), "and nobody else is");
+}
