@@ -40,6 +40,8 @@ pub(crate) struct Peering {
     pub(crate) heard: Option<Epoch>,
     /// In which of its lives the far end has made its latest offer.
     pub(crate) life: Option<u32>,
+    /// When it was last asked for since the far end had said that it has restarted.
+    pub(crate) returned: Option<Time>,
     trace: Trace,
     attempt: Attempt,
 }
@@ -80,7 +82,16 @@ impl Manager {
         }
         let phase = Phase::Opening(now + self.config.open_within);
         let heard = self.peerings.get(&contract).and_then(|peering| peering.heard);
-        let peering = Peering { allocation, provider, phase, heard, life: None, trace, attempt: Attempt::default() };
+        let peering = Peering {
+            allocation,
+            provider,
+            phase,
+            heard,
+            life: None,
+            returned: None,
+            trace,
+            attempt: Attempt::default(),
+        };
         self.peerings.insert(contract, peering);
         out.push(Effect::Did(trace, Deed::ResourceRequestSent));
         self.request(now, contract, out);
@@ -212,6 +223,11 @@ impl Manager {
     /// The far end has just been heard: it is asked at once, whatever was asked of it before.
     pub(crate) fn reopen_now(&mut self, now: Time, contract: ContractId, out: &mut Vec<Effect>) {
         if let Some(peering) = self.peerings.get_mut(&contract) {
+            // Asking again puts off the end of the question before it, which would have said that it takes too long.
+            if matches!(peering.phase, Phase::Opening(until) if until <= now) {
+                return self.peering_failed(now, contract, Code::Timeout.into(), false, out);
+            }
+            peering.returned = Some(now);
             peering.attempt.failures = 0;
         }
         self.ask_anew(now, contract, out);

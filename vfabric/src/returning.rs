@@ -106,9 +106,14 @@ impl Manager {
             let text = format!("contract {contract} has no peering here");
             return out.push(refuse(ticket, rear_proto::Code::Closed, text));
         };
-        out.push(reply(ticket, plain(FabricAnswer::Done)));
         let known = peering.phase == Phase::Open && life.is_some() && peering.life == life;
-        if !known && peering.phase != Phase::Lost {
+        let acts = !known && peering.phase != Phase::Lost;
+        // Each time takes a question, and another for each replica: it is told again, and must not set the pace.
+        if acts && peering.returned.is_some_and(|at| now < at + self.config.first_retry) {
+            return out.push(refuse(ticket, rear_proto::Code::Overloaded, "the same was said a moment ago"));
+        }
+        out.push(reply(ticket, plain(FabricAnswer::Done)));
+        if acts {
             self.reopen_now(now, contract, out);
         }
     }

@@ -337,11 +337,12 @@ fn a_far_end_that_says_that_it_has_restarted_gets_everything_again_at_once() {
     back(&mut story, 1, &["reply 1 done"]);
     back(&mut story, 2, &["reply 2 done", "send ResourceRequest"]);
     // Whatever was asked of its last life is asked again, at once.
+    story.quiet_for(Span::millis(250));
     back(&mut story, 2, &["reply 3 done", "send ResourceRequest"]);
     story.answered_stamped("ResourceRequest", offer(), stamped(2, 2), &["send Deploy web"]);
     back(&mut story, 2, &["reply 4 done"]);
     // What is to be stopped is said again too.
-    story.on(undeploy(THERE), &["unexpose 7", "send Undeploy web"]);
+    story.on(undeploy(THERE), &["unexpose 7", "send Undeploy web"]).quiet_for(Span::millis(250));
     back(&mut story, 3, &["reply 5 done", "send ResourceRequest", "send Undeploy web"]);
     story.on(closed(), &["undeployed 7"]);
     let text = format!("reply 6 Closed: contract {CONTRACT} has no peering here");
@@ -357,6 +358,35 @@ fn a_far_end_that_returns_while_the_peering_opens_is_asked_again_at_once() {
         stamped(2, 1),
         &["reply 1 done", "send ResourceRequest told in Own(1)"],
     );
+}
+
+#[test]
+fn a_far_end_that_says_ever_again_that_it_has_restarted_is_not_asked_as_often() {
+    let mut story = checking();
+    story.answered_stamped("ResourceRequest", offer(), stamped(1, 6), &[]);
+    let mut asked = 0;
+    for life in 2..1_002 {
+        let input = story.heard(FabricRequest::Returned, stamped(life, 1));
+        if story.given(input).iter().any(|word| word == "send ResourceRequest") {
+            asked += 1;
+            story.answered_stamped("ResourceRequest", offer(), stamped(life, 2), &["send Deploy web"]);
+        }
+        story.pass(Span::millis(1));
+    }
+    assert_eq!(asked, 4, "within a second");
+}
+
+#[test]
+fn a_far_end_that_says_ever_again_that_it_has_restarted_does_not_keep_a_peering_from_failing() {
+    let mut story = Story::new();
+    story.given(peer());
+    let fails = (0..60).position(|_| {
+        let input = story.heard(FabricRequest::Returned, stamped(2, 1));
+        let mut said = story.given(input);
+        said.extend(story.pass(Span::millis(500)));
+        said.iter().any(|word| word.starts_with("unpeered"))
+    });
+    assert_eq!(fails, Some(20), "after the 10 s that it may take to open");
 }
 
 #[test]
