@@ -1,7 +1,7 @@
 //! Measures how what an intent costs, and what nothing costs, grows with nodes and with domains.
 //!
 //! `cargo run --release -p simulations --example scale -- [FILE] [--only NAME]… [--most-nodes N] [--most-domains N]
-//! [--seeds N] [--patience S]`
+//! [--least N] [--seeds N] [--patience S]`
 //!
 //! Its parts are `default`, `few`, `with`, `without` and `sparse`; each figure is the mean over the seeds.
 //! Each world runs in a process of its own, so that its memory is its own; `--world …` is such a process. A world runs
@@ -64,9 +64,13 @@ impl Size {
             let _ = writeln!(text, "partners = {said}");
         }
         let _ = writeln!(text, "[settings]\ndiscovery = {{ digests = {digests} }}");
-        // All join at once, which is more invitations than an issuer has by default.
+        // All join at once, which is more invitations than an issuer has by default; and the largest worlds have more
+        // members and partners than a node knows by default.
         let few = if few { ", keep-connected = 4, peers = 4" } else { "" };
-        let _ = writeln!(text, "federation = {{ tokens = 200000{few} }}");
+        let _ = writeln!(
+            text,
+            "federation = {{ tokens = 200000, members = 200000, partners = 4096, invitations = 4096{few} }}"
+        );
         let members = nodes - 1;
         let mut domain = |name: &str, count: u32, cpu: &str, memory: &str| {
             let _ = writeln!(
@@ -226,6 +230,10 @@ fn sweep(sizes: &[u32], size: &dyn Fn(u32) -> Size, limits: (u64, f64), notes: &
         eprintln!("{with:?}");
         let idle = || with_seeds(Size { load: false, ..with }, seeds);
         let both = with_seeds(with, seeds).and_then(|loaded| Ok((loaded, idle()?)));
+        let both = both.and_then(|both| match both.0["intents"].as_f64() {
+            Some(intents) if intents > 0.0 => Ok(both),
+            _ => Err("no intent came in: the world was not made".to_owned()),
+        });
         match both {
             Ok((loaded, idle)) => {
                 eprintln!("  {loaded}\n  {idle}");
@@ -334,13 +342,14 @@ fn main() {
     let size = Size { domains: 1, nodes: 5, digests: true, few: false, partners: 0, load: true, seed: 1 };
     let of_nodes = |few| move |nodes| Size { nodes, few, ..size };
     let of_domains = |digests, partners| move |domains| Size { domains, digests, partners, ..size };
+    let least = most("--least", 1);
     let (most_nodes, most_domains) = (most("--most-nodes", 100_000), most("--most-domains", 1000));
     let (mut notes, mut text) = (String::new(), String::new());
     let mut part = |name: &str, title: &str, first: &str, sizes: &[u32], most: u32, of: &dyn Fn(u32) -> Size| {
         if !parts.is_empty() && !parts.contains(&name) {
             return;
         }
-        let sizes: Vec<u32> = sizes.iter().copied().filter(|it| *it <= most).collect();
+        let sizes: Vec<u32> = sizes.iter().copied().filter(|it| (least..=most).contains(it)).collect();
         let pairs = sweep(&sizes, of, limits, &mut notes);
         let _ = writeln!(text, "## {title}\n\n{}", table(first, &pairs));
     };
