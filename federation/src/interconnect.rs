@@ -5,7 +5,7 @@
 //!                              ├── statements, both ───┤
 //!  consumer: registers ──► wants the zone              └──► refused, with the reason
 //! ```
-//! Each side says what it shares and wants, whole, in a [`Statement`]; the other keeps the last one. What stands is what
+//! Each side says what it shares and wants, whole, in a `Statement`; the other keeps the last one. What stands is what
 //! both statements say together, so after any loss, repetition or restart both sides see the same, and nothing is ever
 //! half done. What is said and not yet heard is shown as such: *Registering*, *Unsharing*.
 //!

@@ -533,6 +533,45 @@ fn silence_is_not_counted_before_its_time_whatever_the_teller_says() {
 }
 
 #[test]
+fn what_nobody_decides_is_forgotten_and_a_late_decision_counts() {
+    let mut world = World::new(4);
+    let id = world.federation(Policy::Majority, 3);
+    let proposal = world.propose(0, Some(id), Purpose::DissolveFederation).unwrap();
+    let other = FederationId(world.propose(3, None, world.founding(Policy::All, 4)).unwrap().0);
+    world.settle();
+    // Both tellers are away.
+    (world.side[0], world.side[3]) = (1, 2);
+    let mut votes = [1, 2].map(|n| world.forge(n, proposal, true, ""));
+    votes.sort_by_key(|vote| vote.claimed().unwrap().elector);
+    let late = world.decide(0, world.proposed(0, id, proposal), &votes, Outcome::Passed, world.now);
+    let kept = world.seats[1].kept.clone();
+    let due = world.seats[1].hall.due(&world.seats[1].issuer.id()).unwrap();
+    world.pass(Span::millis(due.0 - world.now.0 - 1));
+    assert_eq!((world.seats[1].hall.open(&id).count(), world.state(1, other)), (1, Some(State::Pending)));
+    world.pass(Span::millis(1));
+    assert_eq!((world.seats[1].hall.open(&id).count(), world.state(1, other)), (0, None));
+    assert!(world.seats[1].kept.iter().all(|minute| matches!(minute, Minute::Decided(_))));
+    assert_eq!(world.hear(1, kept), 0);
+    assert_eq!(world.hear(1, vec![late]), 1);
+    assert_eq!(world.state(1, id), Some(State::Dissolved));
+}
+
+#[test]
+fn a_teller_is_done_even_with_what_there_is_no_room_to_decide() {
+    let mut world = World::new(2);
+    let id = world.federation(Policy::All, 2);
+    let teller = world.seats[0].issuer.id();
+    for _ in 0..300 {
+        world.propose(0, Some(id), Purpose::DissolveFederation).unwrap();
+        if world.seats[0].hall.open(&id).count() == 60 {
+            world.pass(DAY.plus(GRACE));
+            assert_eq!(world.seats[0].hall.due(&teller), None);
+        }
+    }
+    assert!(world.seats[0].hall.chronicle(&id).unwrap().decisions().count() < 300);
+}
+
+#[test]
 fn federations_of_strangers_take_no_room_from_ones_own() {
     let mut world = World::new(200);
     let founders = |world: &World, who: &[usize]| {

@@ -21,6 +21,9 @@ use super::{Chronicle, Flaw, Standing, membership::founding};
 
 /// For how long after a proposal's end its teller waits for votes that were cast in time.
 pub const GRACE: Span = Span::secs(10);
+/// For how long after its end a proposal that nobody has decided is kept. Its teller may be gone, and it takes room; a
+/// decision that comes yet says all of it again.
+const LAPSE: Span = Span::secs(7 * 86_400);
 /// How far ahead of this node's clock a proposal may be opened.
 const AHEAD: Span = Span::secs(300);
 /// The most proposals of one federation that are open at once; and of one member.
@@ -234,27 +237,43 @@ impl Hall {
         }
     }
 
-    /// Counts the votes on proposals whose teller this node is, and says what they came to.
+    /// Counts the votes on proposals whose teller this node is, and says what they came to; forgets those of others that
+    /// nobody has decided for long.
     pub fn count(&mut self, now: Time, teller: &Signer, changed: &mut Changed) {
         let mine = |motion: &&Motion| motion.proposal.teller == teller.id();
-        let due: Vec<Signed<Decision>> = self
+        let due: Vec<(FederationId, Signed<Decision>)> = self
             .topics
-            .values()
-            .flat_map(|topic| topic.motions.values())
-            .filter(mine)
-            .filter_map(|motion| motion.counted(now))
-            .map(|decision| Signed::new(decision, teller))
+            .iter()
+            .flat_map(|(id, topic)| topic.motions.values().filter(mine).map(move |motion| (*id, motion)))
+            .filter_map(|(id, motion)| Some((id, Signed::new(motion.counted(now)?, teller))))
             .collect();
-        for decision in due {
-            // It is made of what was checked.
-            let _ = self.take(now, Minute::Decided(decision), changed);
+        for (id, decision) in due {
+            let digest = decision.claimed().map(|decision| decision.proposal.digest());
+            if self.take(now, Minute::Decided(decision), changed).is_ok() {
+                continue;
+            }
+            // It is made of what was checked: there is no room for it, here or elsewhere.
+            let motions = self.topics.get_mut(&id).map(|topic| &mut topic.motions);
+            if let Some(motion) = motions.zip(digest).and_then(|(motions, digest)| motions.remove(&digest)) {
+                changed.over.extend(motion.minutes().map(|minute| (id, minute.id())));
+            }
         }
+        self.topics.retain(|id, topic| {
+            topic.motions.retain(|_, motion| {
+                let stays = now < motion.proposal.ends + LAPSE;
+                if !stays {
+                    changed.over.extend(motion.minutes().map(|minute| (*id, minute.id())));
+                }
+                stays
+            });
+            topic.chronicle.is_some() || topic.failed.is_some() || !topic.motions.is_empty()
+        });
     }
 
-    /// Returns when votes are to be counted that this node counts.
+    /// Returns when votes are to be counted that this node counts, or something is to be forgotten.
     pub fn due(&self, teller: &NodeId) -> Option<Time> {
-        let motions = self.topics.values().flat_map(|topic| topic.motions.values());
-        motions.filter(|motion| motion.proposal.teller == *teller).map(|motion| motion.proposal.ends + GRACE).min()
+        let motions = self.topics.values().flat_map(|topic| topic.motions.values()).map(|motion| &motion.proposal);
+        motions.map(|it| it.ends + if it.teller == *teller { GRACE } else { LAPSE }).min()
     }
 
     fn take(&mut self, now: Time, minute: Minute, changed: &mut Changed) -> Result<(), Refusal> {
@@ -290,6 +309,9 @@ impl Hall {
         is_issuer(list, proposal.initiator, proposal.teller, proposal.opened)?;
         if proposal.opened > now + AHEAD {
             return Err(Refusal::new(Code::Malformed, "it is opened later than now"));
+        }
+        if proposal.ends + LAPSE <= now {
+            return Err(Refusal::new(Code::Expired, "it was over long ago, and nobody has decided it"));
         }
         let ballot = match (proposal.federation, topic.and_then(|topic| topic.chronicle.as_ref())) {
             (None, _) => founding(proposal)?,
