@@ -5,7 +5,7 @@
 //!                        └──► add gamma  ────┘           two that did not know of each other both stand
 //! ```
 //! Everybody who has heard the same decisions, in whatever order, derives the same membership: it is what they come to
-//! one after the other, those first that others build on, and of two that did not know of each other the earlier.
+//! one after the other, those first that others build on, and of two that did not know of each other that proposed earlier.
 
 mod chronicle;
 mod flaw;
