@@ -8,19 +8,21 @@
 //! Minutes only become more, and each proves itself, so it matters neither in which order they are heard nor how often,
 //! nor from whom. What is lost is told again, since whoever has less is told what it lacks.
 
+mod motion;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use kernel::{Digest, DomainKey, FederationId, NodeId, Span, Time};
 use rear_proto::{
     Code, Extensions, Refusal, Signed, Signer,
-    governance::{Ballot, Contradiction, Decision, Minute, Outcome, Proposal, Purpose, Vote, tally},
+    governance::{Ballot, Contradiction, Decision, Minute, Outcome, Proposal, Purpose, Vote},
     membership::IssuerList,
 };
 
 use super::{Chronicle, Flaw, Standing, membership::founding};
+pub use motion::GRACE;
+use motion::{Cast, Motion, checked, is_issuer};
 
-/// For how long after a proposal's end its teller waits for votes that were cast in time.
-pub const GRACE: Span = Span::secs(10);
 /// For how long after its end a proposal that nobody has decided is kept. Its teller may be gone, and it takes room; a
 /// decision that comes yet says all of it again.
 const LAPSE: Span = Span::secs(7 * 86_400);
@@ -51,24 +53,6 @@ struct Topic {
     motions: BTreeMap<Digest, Motion>,
     /// One for each domain that contradicts itself on a proposal.
     evidence: BTreeMap<(Digest, DomainKey), Contradiction>,
-}
-
-/// An open proposal.
-#[derive(Debug, Clone)]
-struct Motion {
-    signed: Signed<Proposal>,
-    proposal: Proposal,
-    list: Signed<IssuerList>,
-    ballot: Ballot,
-    votes: BTreeMap<DomainKey, Cast>,
-}
-
-/// A vote that was cast.
-#[derive(Debug, Clone)]
-struct Cast {
-    vote: Signed<Vote>,
-    decision: bool,
-    list: Signed<IssuerList>,
 }
 
 /// How a federation stands, as the tables show it.
@@ -642,36 +626,6 @@ impl Topic {
     }
 }
 
-impl Motion {
-    fn minutes(&self) -> impl Iterator<Item = Minute> {
-        let proposed = Minute::Proposed { proposal: self.signed.clone(), list: self.list.clone() };
-        let voted = |cast: &Cast| Minute::Voted { vote: cast.vote.clone(), list: cast.list.clone() };
-        std::iter::once(proposed).chain(self.votes.values().map(voted))
-    }
-
-    fn cast(&self) -> BTreeMap<DomainKey, bool> {
-        self.votes.iter().map(|(elector, cast)| (*elector, cast.decision)).collect()
-    }
-
-    /// Returns what the votes come to, where that can be said now.
-    fn counted(&self, now: Time) -> Option<Decision> {
-        let votes = self.cast();
-        let outcome = tally(&self.ballot, &votes, self.proposal.ends + GRACE <= now)?;
-        let mut lists: BTreeMap<DomainKey, Signed<IssuerList>> =
-            self.votes.iter().map(|(elector, cast)| (*elector, cast.list.clone())).collect();
-        lists.entry(self.proposal.initiator).or_insert_with(|| self.list.clone());
-        Some(Decision {
-            proposal: self.signed.clone(),
-            votes: self.votes.values().map(|cast| cast.vote.clone()).collect(),
-            lists: lists.into_values().collect(),
-            outcome,
-            // A clock that was set back does not make it earlier than it can be.
-            at: now.max(self.proposal.opened),
-            extensions: Extensions::new(),
-        })
-    }
-}
-
 fn evidence_id(it: &Contradiction) -> Digest {
     Minute::Contradicted(Box::new(it.clone())).id()
 }
@@ -682,34 +636,4 @@ fn sorted(mut it: Contradiction) -> Contradiction {
         std::mem::swap(&mut it.first, &mut it.second);
     }
     it
-}
-
-/// Says whether a node could sign for a domain at a time.
-pub(super) fn is_issuer(list: &Signed<IssuerList>, domain: DomainKey, by: NodeId, at: Time) -> Result<(), Flaw> {
-    let opened = list.open(&NodeId(domain.0)).map_err(|_| Flaw::Signature("list of issuers"))?;
-    if opened.domain.key == domain && opened.issuers.contains(&by) && at < opened.expires {
-        return Ok(());
-    }
-    Err(Flaw::NoIssuer { domain, by })
-}
-
-/// Checks a vote on a proposal.
-fn checked<'a>(
-    signed: &'a Signed<Vote>,
-    list: &Signed<IssuerList>,
-    digest: &Digest,
-    motion: &Motion,
-) -> Result<&'a Vote, Flaw> {
-    let claimed = signed.claimed().ok_or(Flaw::Signature("vote"))?;
-    let (elector, by) = (claimed.elector, claimed.by);
-    if !motion.ballot.electorate.contains(&elector) {
-        return Err(Flaw::NoElector(elector));
-    }
-    let vote = signed.open(&by).map_err(|_| Flaw::Signature("vote"))?;
-    is_issuer(list, elector, by, vote.at)?;
-    let in_time = motion.proposal.opened <= vote.at && vote.at < motion.proposal.ends;
-    if vote.proposal != *digest || !in_time {
-        return Err(Flaw::Vote(elector));
-    }
-    Ok(vote)
 }
